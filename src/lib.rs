@@ -18,5 +18,6 @@
 //! depth and a subject of study. Nothing here has been audited. See [`seal`].
 
 pub mod error;
+pub mod frame;
 
 pub use error::{Error, Result};
