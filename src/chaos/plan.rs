@@ -1,0 +1,67 @@
+//! Everything of one frame that a backend needs: the permutation, and lane seeds on demand.
+
+use zeroize::Zeroizing;
+
+use super::{GROUP_SEED_BYTES, permutation::Permutation};
+
+/// Key of the chaotic stage for one frame, derived from the stream's chaos key and the frame's tags (FORMAT.md, section 5).
+pub struct FrameKey(Zeroizing<[u8; 32]>);
+
+impl FrameKey {
+    /// Wraps 32 derived bytes.
+    pub fn new(bytes: [u8; 32]) -> FrameKey {
+        FrameKey(Zeroizing::new(bytes))
+    }
+
+    /// The extendable output with the given name, "lanes" or "perm".
+    pub fn output(&self, name: &str) -> blake3::OutputReader {
+        blake3::Hasher::new_keyed(&self.0).update(name.as_bytes()).finalize_xof()
+    }
+}
+
+/// The plan of one frame. A worker keeps one and prepares it anew for each frame; nothing is allocated once it has met
+/// its largest frame.
+pub struct FramePlan {
+    len: usize,
+    lanes: blake3::OutputReader,
+    permutation: Permutation,
+}
+
+impl Default for FramePlan {
+    fn default() -> Self {
+        FramePlan { len: 0, lanes: FrameKey::new([0; 32]).output("lanes"), permutation: Permutation::default() }
+    }
+}
+
+impl FramePlan {
+    /// Prepares the stage for a frame of `len` bytes under `key`.
+    pub fn prepare(&mut self, key: &FrameKey, len: usize) {
+        self.len = len;
+        self.lanes = key.output("lanes");
+        self.permutation.draw(len, key.output("perm"));
+    }
+
+    /// Length of the frame in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the frame has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The permutation of the frame.
+    pub fn permutation(&self) -> &Permutation {
+        &self.permutation
+    }
+
+    /// Seeds of the 32 lanes of group `group`: 32 x 64 bytes of the "lanes" output.
+    pub fn group_seeds(&self, group: usize) -> [u8; GROUP_SEED_BYTES] {
+        let mut seeds = [0; GROUP_SEED_BYTES];
+        let mut output = self.lanes.clone();
+        output.set_position((group * GROUP_SEED_BYTES) as u64);
+        output.fill(&mut seeds);
+        seeds
+    }
+}
