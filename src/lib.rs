@@ -17,6 +17,7 @@
 //! **Security.** Confidentiality and integrity rest on the AEAD with an independent key. The chaotic stage is defence in
 //! depth and a subject of study. Nothing here has been audited. See [`seal`].
 
+pub mod backend;
 pub mod chaos;
 pub mod error;
 pub mod frame;

@@ -1,0 +1,126 @@
+//! Who runs the chaotic stage: one interface, chosen once.
+//!
+//! In: a [`FramePlan`] and the bytes of a frame. Out: the bytes after the stage, bit for bit those of
+//! [`chaos::reference`](crate::chaos::reference). `tiles` walks a frame tile by tile, alone or over a thread pool, `kernel`
+//! runs one tile on any instruction set, and `portable`, `avx2` and `avx512` hold nothing but the instructions. Read
+//! next: [`choose`], `tiles`, `kernel`.
+
+#[allow(
+    clippy::needless_range_loop,
+    reason = "iterator adapters are not inlined into functions with instructions enabled"
+)]
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[allow(
+    clippy::needless_range_loop,
+    reason = "iterator adapters are not inlined into functions with instructions enabled"
+)]
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[allow(
+    clippy::needless_range_loop,
+    reason = "iterator adapters are not inlined into functions with instructions enabled"
+)]
+mod kernel;
+pub mod memory;
+#[allow(
+    clippy::needless_range_loop,
+    reason = "iterator adapters are not inlined into functions with instructions enabled"
+)]
+mod portable;
+mod tiles;
+
+use std::{fmt, sync::Arc};
+
+use crate::{Error, Result, chaos::FramePlan};
+
+/// Runs the chaotic stage over whole frames. `src` and `dst` are as long as the plan's frame and do not overlap.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// Name by which a user forces this backend.
+    fn name(&self) -> &'static str;
+    /// `dst[i] = src[p[i]] ^ keystream[i]`. With `pool`, tiles are spread over its threads.
+    fn encrypt(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
+    /// `dst[p[i]] = src[i] ^ keystream[i]`. With `pool`, tiles are spread over its threads.
+    fn decrypt(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
+}
+
+/// What a user may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The fastest that this machine offers.
+    #[default]
+    Auto,
+    /// Plain Rust, any processor.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, VL, DQ and VBMI.
+    Avx512,
+}
+
+impl Choice {
+    /// Every choice, in the order in which they are listed to users.
+    pub const ALL: [Choice; 4] = [Choice::Auto, Choice::Portable, Choice::Avx2, Choice::Avx512];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Choice::Auto => "auto",
+            Choice::Portable => "portable",
+            Choice::Avx2 => "avx2",
+            Choice::Avx512 => "avx512",
+        }
+    }
+
+    /// The choice that a word stands for.
+    ///
+    /// # Errors
+    /// [`Error::BackendUnavailable`] for any other word.
+    pub fn from_name(name: &str) -> Result<Choice> {
+        Choice::ALL.into_iter().find(|choice| choice.name() == name).ok_or_else(|| Error::BackendUnavailable {
+            name: name.to_owned(),
+            reason: format!("known are {}", Choice::ALL.map(Choice::name).join(", ")),
+        })
+    }
+}
+
+/// Environment variable that forces a backend where the user has left the choice open.
+pub const ENVIRONMENT: &str = "CHAOSVEIL_BACKEND";
+
+/// Makes the backend that `choice` asks for; `Auto` follows [`ENVIRONMENT`] where that is set.
+///
+/// # Errors
+/// [`Error::BackendUnavailable`] where this machine does not offer it.
+pub fn choose(choice: Choice) -> Result<Arc<dyn Backend>> {
+    let choice = match (choice, std::env::var(ENVIRONMENT)) {
+        (Choice::Auto, Ok(name)) if !name.is_empty() => Choice::from_name(&name)?,
+        (choice, _) => choice,
+    };
+    let mut available = available();
+    let found = match choice {
+        Choice::Auto => Some(0),
+        choice => available.iter().position(|backend| backend.name() == choice.name()),
+    };
+    match found {
+        Some(index) => Ok(available.swap_remove(index)),
+        None => Err(Error::BackendUnavailable {
+            name: choice.name().to_owned(),
+            reason: "this processor lacks its instructions; use `auto`".to_owned(),
+        }),
+    }
+}
+
+/// The backends that this machine offers, fastest first: the first is what `Auto` takes. `portable` is always among them.
+pub fn available() -> Vec<Arc<dyn Backend>> {
+    let mut available: Vec<Arc<dyn Backend>> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        available.extend(avx512::Avx512::detect().map(|kernel| Arc::new(tiles::Cpu(kernel)) as Arc<dyn Backend>));
+        available.extend(avx2::Avx2::detect().map(|kernel| Arc::new(tiles::Cpu(kernel)) as Arc<dyn Backend>));
+    }
+    available.push(Arc::new(tiles::Cpu(portable::Portable::detect())));
+    available
+}
+
+#[cfg(test)]
+mod tests;
