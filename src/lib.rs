@@ -21,5 +21,6 @@ pub mod backend;
 pub mod chaos;
 pub mod error;
 pub mod frame;
+pub mod seal;
 
 pub use error::{Error, Result};

@@ -1,0 +1,179 @@
+//! What a reader opens streams with: age identities, a passphrase, a pre-shared key; each may unwrap the root.
+
+use std::{io::Read, path::Path};
+
+use age::secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::{
+    key_files::{read_passphrase, read_preshared, read_text},
+    keys::{Secret, StreamKeys},
+    limits,
+    recipients::unwrap_preshared,
+    stream_header::{GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, RawStreamHeader},
+};
+use crate::{Error, Result};
+
+/// Everything a reader has to open streams with. At least one must be set.
+#[derive(Default)]
+pub struct Identities {
+    age: Vec<Box<dyn age::Identity + Send + Sync>>,
+    passphrase: Option<SecretString>,
+    preshared: Option<Secret>,
+}
+
+impl Identities {
+    /// Adds the identities of a file: age (`AGE-SECRET-KEY-1...` lines) or one unencrypted SSH private key.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] naming the file.
+    pub fn add_file(&mut self, path: &Path) -> Result<()> {
+        let bad = |reason: &str| Error::KeyFile { path: path.to_owned(), reason: reason.into() };
+        let text = read_text(path)?;
+        if text.trim_start().starts_with("-----BEGIN") {
+            match age::ssh::Identity::from_buffer(text.as_bytes(), None).map_err(|_| bad("it is no SSH private key"))? {
+                age::ssh::Identity::Unencrypted(key) => self.age.push(Box::new(age::ssh::Identity::Unencrypted(key))),
+                age::ssh::Identity::Encrypted(_) => {
+                    return Err(bad("this SSH key has a passphrase; give an identity file without one"));
+                }
+                age::ssh::Identity::Unsupported(_) => return Err(bad("an SSH key of a type that age cannot use")),
+            }
+            return Ok(());
+        }
+        let before = self.age.len();
+        for (number, line) in text.lines().map(str::trim).enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let identity: age::x25519::Identity =
+                line.parse().map_err(|_| bad(&format!("line {} is no age identity", number + 1)))?;
+            self.age.push(Box::new(identity));
+        }
+        match self.age.len() > before {
+            true => Ok(()),
+            false => Err(bad("no identity in it")),
+        }
+    }
+
+    /// Sets the passphrase: the first line of a file.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] if it cannot be read or is empty.
+    pub fn set_passphrase_file(&mut self, path: &Path) -> Result<()> {
+        self.passphrase = Some(read_passphrase(path)?);
+        Ok(())
+    }
+
+    /// Sets the pre-shared key from its file.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] if it cannot be read or is no such file.
+    pub fn set_preshared_file(&mut self, path: &Path) -> Result<()> {
+        self.preshared = Some(read_preshared(path)?);
+        Ok(())
+    }
+
+    /// Sets the pre-shared key.
+    pub fn set_preshared(&mut self, key: Secret) {
+        self.preshared = Some(key);
+    }
+
+    /// Whether nothing could be opened.
+    pub fn is_empty(&self) -> bool {
+        self.age.is_empty() && self.passphrase.is_none() && self.preshared.is_none()
+    }
+
+    /// The keys of the stream that `header` begins: the first root whose commitment matches.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`] if there is nothing to open with, [`Error::WrongKey`] if nothing fits, [`Error::Refused`] or
+    /// [`Error::TooLarge`] for a header that breaks the format.
+    pub fn unlock(&self, header: &RawStreamHeader) -> Result<StreamKeys> {
+        if self.is_empty() {
+            return Err(Error::NoKey("name an identity file, a pre-shared key or a passphrase file"));
+        }
+        // One bad group must not keep the others from opening the stream, but it explains why none did.
+        let mut reason = Error::WrongKey;
+        let groups = header.key_groups()?;
+        if groups.iter().filter(|(kind, _)| *kind == GROUP_PASSPHRASE).count() > 1 {
+            return Err(Error::Refused("more than one passphrase group"));
+        }
+        for (kind, bytes) in groups {
+            match self.unwrap(kind, bytes, &header.stream_id()) {
+                Ok(None) => {}
+                Ok(Some(root)) => match header.keys(&root) {
+                    Err(Error::WrongKey) => {}
+                    other => return other,
+                },
+                Err(error) => reason = error,
+            }
+        }
+        Err(reason)
+    }
+
+    /// The root in a key group; `None` if it is not for these identities.
+    fn unwrap(&self, kind: u8, bytes: &[u8], stream_id: &[u8; 16]) -> Result<Option<Secret>> {
+        match kind {
+            GROUP_RECIPIENTS => self.unwrap_age(bytes),
+            GROUP_PASSPHRASE => self.unwrap_passphrase(bytes),
+            GROUP_PRESHARED => Ok(self.preshared.as_ref().and_then(|key| unwrap_preshared(key, bytes, stream_id))),
+            _ => Ok(None),
+        }
+    }
+
+    fn unwrap_age(&self, bytes: &[u8]) -> Result<Option<Secret>> {
+        if self.age.is_empty() {
+            return Ok(None);
+        }
+        check_stanzas(bytes)?;
+        open_age(bytes, self.age.iter().map(|i| &**i as &dyn age::Identity))
+    }
+
+    fn unwrap_passphrase(&self, bytes: &[u8]) -> Result<Option<Secret>> {
+        let Some(passphrase) = &self.passphrase else { return Ok(None) };
+        check_stanzas(bytes)?;
+        let mut identity = age::scrypt::Identity::new(passphrase.clone());
+        identity.set_max_work_factor(limits::SCRYPT_LOG_N);
+        open_age(bytes, std::iter::once(&identity as &dyn age::Identity))
+    }
+}
+
+impl std::fmt::Debug for Identities {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identities")
+            .field("age", &self.age.len())
+            .field("passphrase", &self.passphrase.is_some())
+            .field("preshared", &self.preshared.is_some())
+            .finish()
+    }
+}
+
+/// Counts the stanzas of an age header before age parses it.
+fn check_stanzas(bytes: &[u8]) -> Result<()> {
+    let stanzas = bytes.windows(4).filter(|window| window == b"\n-> ").count();
+    super::frame_header::check_size("recipients of an age file", stanzas, limits::AGE_STANZAS)
+}
+
+/// The root in an age file; `None` if none of the identities fits.
+fn open_age<'a>(bytes: &[u8], identities: impl Iterator<Item = &'a dyn age::Identity>) -> Result<Option<Secret>> {
+    let Ok(decryptor) = age::Decryptor::new_buffered(bytes) else {
+        return Err(Error::Refused("a key group that is no age file"));
+    };
+    let mut reader = match decryptor.decrypt(identities) {
+        Ok(reader) => reader,
+        Err(age::DecryptError::ExcessiveWork { required, .. }) => {
+            return Err(Error::TooLarge {
+                what: "scrypt cost (log2)",
+                size: required.into(),
+                limit: limits::SCRYPT_LOG_N.into(),
+            });
+        }
+        Err(_) => return Ok(None),
+    };
+    let mut root = Zeroizing::new([0; 32]);
+    let mut more = [0; 1];
+    match reader.read_exact(&mut *root).is_ok() && matches!(reader.read(&mut more), Ok(0)) {
+        true => Ok(Some(Secret::new(*root))),
+        false => Ok(None),
+    }
+}

@@ -1,0 +1,98 @@
+//! Files that hold keys: reading, writing, and errors that never show their content.
+
+use std::{fs, io::Write, path::Path};
+
+use age::secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use super::keys::Secret;
+use crate::{Error, Result};
+
+/// Start of the one line of a pre-shared key file.
+const PRESHARED_PREFIX: &str = "CHAOSVEIL-PSK-1:";
+/// A key file is never longer.
+const KEY_FILE_BYTES: u64 = 1 << 20;
+
+fn bad(path: &Path, reason: impl Into<String>) -> Error {
+    Error::KeyFile { path: path.to_owned(), reason: reason.into() }
+}
+
+/// Text of a key file, wiped when dropped.
+pub(super) fn read_text(path: &Path) -> Result<Zeroizing<String>> {
+    let size = fs::metadata(path).map_err(|e| bad(path, e.to_string()))?.len();
+    if size > KEY_FILE_BYTES {
+        return Err(bad(path, "larger than any key file"));
+    }
+    let bytes = Zeroizing::new(fs::read(path).map_err(|e| bad(path, e.to_string()))?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| bad(path, "it is not text"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// First line of a passphrase file.
+pub(super) fn read_passphrase(path: &Path) -> Result<SecretString> {
+    let text = read_text(path)?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line.to_owned())),
+        _ => Err(bad(path, "its first line, the passphrase, is empty")),
+    }
+}
+
+/// The key of a pre-shared key file.
+pub(super) fn read_preshared(path: &Path) -> Result<Secret> {
+    let text = read_text(path)?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let digits = lines
+        .next()
+        .and_then(|line| line.strip_prefix(PRESHARED_PREFIX))
+        .filter(|_| lines.next().is_none())
+        .ok_or_else(|| {
+        bad(path, "it is no pre-shared key file; make one with `chaosveil keygen --preshared -o FILE`")
+    })?;
+    let mut key = Zeroizing::new([0; 32]);
+    if digits.len() != 64 || !digits.is_ascii() {
+        return Err(bad(path, "a pre-shared key has 64 hexadecimal digits"));
+    }
+    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).unwrap_or_default();
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| bad(path, "a pre-shared key has 64 hexadecimal digits"))?;
+    }
+    Ok(Secret::new(*key))
+}
+
+/// Makes a new age identity in a new file of mode 0600 and returns its recipient.
+///
+/// # Errors
+/// [`Error::KeyFile`] if the file exists or cannot be written.
+pub fn create_identity(path: &Path) -> Result<String> {
+    let identity = age::x25519::Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let text = Zeroizing::new(format!("# recipient: {recipient}\n{}\n", identity.to_string().expose_secret()));
+    create_secret_file(path, text.as_bytes())?;
+    Ok(recipient)
+}
+
+/// Makes a new pre-shared key in a new file of mode 0600.
+///
+/// # Errors
+/// [`Error::KeyFile`] if the file exists or cannot be written, [`Error::Random`].
+pub fn create_preshared(path: &Path) -> Result<()> {
+    let key = Secret::random()?;
+    let mut text = Zeroizing::new(format!(
+        "# Chaosveil pre-shared key: whoever has it can encrypt and decrypt.\n{PRESHARED_PREFIX}"
+    ));
+    for byte in key.bytes() {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text.push('\n');
+    create_secret_file(path, text.as_bytes())
+}
+
+fn create_secret_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => bad(path, "it exists already and will not be overwritten"),
+            _ => bad(path, e.to_string()),
+        })?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| bad(path, e.to_string()))
+}

@@ -1,0 +1,243 @@
+//! Finds packets in a byte stream (FORMAT.md, section 6): in pieces of any size, with anything between them.
+//!
+//! Two callers share the scanner: `chaosdec`, with one stream, and the command line, with all streams of a file; they
+//! differ only in who verifies a header ([`Verifier`]).
+
+use super::{
+    frame_header::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader},
+    stream_header::{RawStreamHeader, STREAM_MAGIC},
+};
+use crate::{Error, Result};
+
+/// Verifies headers before the scanner believes their lengths.
+pub trait Verifier {
+    /// Takes a whole stream header.
+    ///
+    /// # Errors
+    /// If it does not verify: the scanner goes on one byte later.
+    fn stream_header(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Whether bytes that begin like a stream header may be one, as far as they go: what cannot be is not waited for.
+    fn may_be_stream_header(&self, bytes: &[u8]) -> bool {
+        !bytes.is_empty()
+    }
+    /// Verifies a frame header.
+    ///
+    /// # Errors
+    /// If it does not verify: the scanner goes on one byte later.
+    fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader>;
+    /// Whether a whole frame packet opens. Asked only where the packet looks torn.
+    fn opens(&mut self, packet: &[u8]) -> bool;
+}
+
+/// What the scanner found.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// A verified stream header.
+    Header(&'a [u8]),
+    /// A frame packet whose header is verified and whose body is not.
+    Frame(FrameHeader, &'a [u8]),
+    /// Something that begins like a packet and does not verify.
+    Rejected(Error),
+}
+
+/// Where in the stream something stands: a byte offset.
+pub type Offset = u64;
+
+/// Finds packets in a byte stream.
+///
+/// A torn packet claims bytes of the packets after it. So a frame that no magic follows is opened on the spot before
+/// its length is believed; where the bytes end with it, it is told at once and kept until the next ones come, or the
+/// end does.
+#[derive(Debug, Default)]
+pub struct PacketScanner {
+    /// Bytes that are not yet dealt with.
+    pending: Vec<u8>,
+    /// Offset of `pending` in the stream.
+    offset: Offset,
+    /// `pending` is not worth looking at before it has this many bytes.
+    wanted: usize,
+    /// Bytes at the front of `pending` that have been told as a frame.
+    told: usize,
+    /// Bytes between packets.
+    skipped: u64,
+}
+
+impl PacketScanner {
+    /// Bytes met so far that belong to no packet.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Forgets what is pending: after a flush.
+    pub fn reset(&mut self) {
+        let offset = self.offset + self.pending.len() as u64;
+        *self = PacketScanner { skipped: self.skipped, offset, ..PacketScanner::default() };
+    }
+
+    /// Takes the next bytes and tells everything that they complete.
+    pub fn push(&mut self, bytes: &[u8], verifier: &mut impl Verifier, mut found: impl FnMut(Offset, Found)) {
+        if self.pending.is_empty() {
+            // The usual case of whole packets: nothing is copied.
+            let mut used = self.scan(bytes, verifier, &mut found);
+            if self.told == bytes.len() {
+                // A frame that came alone is not torn, and need not be kept.
+                used = std::mem::take(&mut self.told);
+            }
+            self.pending.extend_from_slice(&bytes[used..]);
+            self.offset += used as u64;
+            return;
+        }
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= self.wanted {
+            self.scan_pending(verifier, &mut found);
+        }
+    }
+
+    /// The stream is over: what is pending cannot become a packet any more, but may hold others.
+    pub fn finish(&mut self, verifier: &mut impl Verifier, mut found: impl FnMut(Offset, Found)) {
+        if self.told > 0 {
+            self.settle_told(verifier);
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = &pending[..];
+        while !rest.is_empty() {
+            let used = self.scan(rest, verifier, &mut found) + std::mem::take(&mut self.told);
+            self.offset += used as u64;
+            rest = &rest[used..];
+            if is_magic(rest) {
+                found(self.offset, Found::Rejected(Error::Refused("a packet ends too early")));
+            }
+            if !rest.is_empty() {
+                self.offset += 1;
+                self.skipped += 1;
+                rest = &rest[1..];
+            }
+        }
+    }
+
+    fn scan_pending(&mut self, verifier: &mut impl Verifier, found: &mut impl FnMut(Offset, Found)) {
+        if self.told > 0 {
+            self.settle_told(verifier);
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let used = self.scan(&pending, verifier, found);
+        self.pending = pending;
+        self.discard(used);
+    }
+
+    /// The frame told last stands at the front of `pending`, and what follows it has come.
+    fn settle_told(&mut self, verifier: &mut impl Verifier) {
+        let told = std::mem::take(&mut self.told);
+        let whole = is_magic(&self.pending[told..]) || verifier.opens(&self.pending[..told]);
+        self.skipped += u64::from(!whole);
+        self.discard(if whole { told } else { 1 });
+    }
+
+    fn discard(&mut self, bytes: usize) {
+        self.pending.drain(..bytes);
+        self.offset += bytes as u64;
+    }
+
+    /// Tells every packet at the front of `bytes` and returns how many bytes are dealt with; a frame that ends with
+    /// them is told and not counted, but noted in `told`.
+    fn scan(&mut self, bytes: &[u8], verifier: &mut impl Verifier, found: &mut impl FnMut(Offset, Found)) -> usize {
+        let mut at = 0;
+        loop {
+            let start = find_magic(&bytes[at..]);
+            self.skipped += start as u64;
+            at += start;
+            let (rest, offset) = (&bytes[at..], self.offset + at as u64);
+            if !is_magic(rest) {
+                self.wanted = STREAM_MAGIC.len();
+                return at;
+            }
+            let used = match Piece::at(rest, verifier) {
+                Piece::Unfinished(wanted) => {
+                    self.wanted = wanted;
+                    return at;
+                }
+                Piece::Header(len) => {
+                    found(offset, Found::Header(&rest[..len]));
+                    len
+                }
+                Piece::Frame(header) => {
+                    let (packet, after) = rest.split_at(header.packet_len());
+                    let torn = !after.is_empty() && !may_be_magic(after) && !verifier.opens(packet);
+                    if !torn {
+                        found(offset, Found::Frame(header, packet));
+                    } else {
+                        found(offset, Found::Rejected(Error::Forged("a torn packet")));
+                    }
+                    if after.len() < FRAME_MAGIC.len() && !torn {
+                        self.told = packet.len();
+                        self.wanted = packet.len() + FRAME_MAGIC.len();
+                        return at;
+                    }
+                    if torn { 1 } else { packet.len() }
+                }
+                Piece::Rejected(error) => {
+                    found(offset, Found::Rejected(error));
+                    1
+                }
+            };
+            self.skipped += u64::from(used == 1);
+            at += used;
+        }
+    }
+}
+
+/// What stands at a magic.
+enum Piece {
+    Header(usize),
+    Frame(FrameHeader),
+    /// More bytes are needed: so many in all, as far as can be told.
+    Unfinished(usize),
+    Rejected(Error),
+}
+
+impl Piece {
+    fn at(bytes: &[u8], verifier: &mut impl Verifier) -> Piece {
+        if bytes.starts_with(STREAM_MAGIC) {
+            return match RawStreamHeader::total_len(bytes) {
+                _ if !verifier.may_be_stream_header(bytes) => Piece::Rejected(Error::OtherStream),
+                Err(error) => Piece::Rejected(error),
+                Ok(None) => Piece::Unfinished(bytes.len() + 1),
+                Ok(Some(len)) if bytes.len() < len => Piece::Unfinished(len),
+                Ok(Some(len)) => match verifier.stream_header(&bytes[..len]) {
+                    Ok(()) => Piece::Header(len),
+                    Err(error) => Piece::Rejected(error),
+                },
+            };
+        }
+        let Some(header) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else {
+            return Piece::Unfinished(FRAME_HEADER_BYTES);
+        };
+        match verifier.frame_header(header) {
+            Ok(header) if bytes.len() < header.packet_len() => Piece::Unfinished(header.packet_len()),
+            Ok(header) => Piece::Frame(header),
+            Err(error) => Piece::Rejected(error),
+        }
+    }
+}
+
+fn is_magic(bytes: &[u8]) -> bool {
+    bytes.starts_with(STREAM_MAGIC) || bytes.starts_with(FRAME_MAGIC)
+}
+
+/// Whether `bytes` begin with a magic, or are too few to tell.
+fn may_be_magic(bytes: &[u8]) -> bool {
+    is_magic(bytes) || STREAM_MAGIC.starts_with(bytes) || FRAME_MAGIC.starts_with(bytes)
+}
+
+/// Number of bytes before the first place where a magic stands, or may begin at the end of `bytes`.
+fn find_magic(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(start) = bytes[at..].iter().position(|&byte| byte == STREAM_MAGIC[0]) {
+        at += start;
+        if may_be_magic(&bytes[at..]) {
+            return at;
+        }
+        at += 1;
+    }
+    bytes.len()
+}

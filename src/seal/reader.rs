@@ -1,0 +1,314 @@
+//! The reading end of a stream: which stream, which keys, which description, which counters. Everything here is serial
+//! and cheap but for the first header, which is unwrapped; frames are opened by any number of
+//! [`FrameOpener`](super::FrameOpener)s in parallel.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    description::Description,
+    frame_header::{FRAME_HEADER_BYTES, FrameHeader},
+    identities::Identities,
+    keys::StreamKeys,
+    replay::{ReplayWindow, Verdict},
+    stream_header::RawStreamHeader,
+    suite::Profile,
+};
+use crate::{Error, Result};
+
+/// Window of counters that a reader keeps, unless told otherwise.
+pub const DEFAULT_REPLAY_WINDOW: u32 = 1024;
+/// Descriptions that a reader keeps; a frame names its own.
+const DESCRIPTIONS_KEPT: usize = 64;
+
+/// What a reader accepts.
+#[derive(Clone, Debug)]
+pub struct ReaderPolicy {
+    /// Profiles accepted.
+    pub profiles: Vec<Profile>,
+    /// Whether another stream may take the place of the pinned one.
+    pub accept_new_stream: bool,
+    /// Counters kept to tell replays.
+    pub replay_window: u32,
+}
+
+impl Default for ReaderPolicy {
+    fn default() -> Self {
+        ReaderPolicy {
+            profiles: vec![Profile::Hardened, Profile::Aead],
+            accept_new_stream: false,
+            replay_window: DEFAULT_REPLAY_WINDOW,
+        }
+    }
+}
+
+/// What a stream header told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderNews {
+    /// A stream that was not open before.
+    NewStream,
+    /// A description under the given counter that was not known before.
+    NewDescription(u64),
+    /// Nothing that was not known.
+    Repeated,
+}
+
+/// A stream that a reader has opened. Whoever works on one of its frames holds on to it, so that another stream taking
+/// its place changes nothing for frames under way.
+pub struct Session {
+    keys: Arc<StreamKeys>,
+    state: Mutex<SessionState>,
+}
+
+struct SessionState {
+    last_header: Vec<u8>,
+    head_len: usize,
+    descriptions: BTreeMap<u64, Arc<Description>>,
+    /// Descriptions told since the window was last reset: their counters have been admitted.
+    told: BTreeSet<u64>,
+    window: ReplayWindow,
+}
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, SessionState> {
+        // Nothing that can panic half-way changes the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keys of the stream, for its openers.
+    pub fn keys(&self) -> Arc<StreamKeys> {
+        self.keys.clone()
+    }
+
+    /// The description that a frame's record names.
+    pub fn description(&self, counter: u64) -> Option<Arc<Description>> {
+        self.lock().descriptions.get(&counter).cloned()
+    }
+
+    /// Tells and remembers the counter of a verified frame or description. To be asked once for each, in output order.
+    pub fn admit(&self, counter: u64) -> Verdict {
+        self.lock().window.admit(counter)
+    }
+
+    /// Counters that have not come.
+    pub fn lost(&self) -> u64 {
+        self.lock().window.lost()
+    }
+}
+
+/// The reading end of one stream.
+pub struct StreamReader {
+    identities: Arc<Identities>,
+    policy: ReaderPolicy,
+    session: Option<Arc<Session>>,
+    /// Streams that another has taken the place of: they are not opened again.
+    retired: VecDeque<[u8; 16]>,
+    /// HEADs with their commitments that could not be opened, not to pay for a passphrase again at each repetition.
+    refused: VecDeque<(blake3::Hash, Refusal)>,
+}
+
+/// Why a HEAD cannot be opened, kept to say it again.
+#[derive(Clone, Copy)]
+enum Refusal {
+    WrongKey,
+    Profile(&'static str),
+    Refused(&'static str),
+    TooLarge { what: &'static str, size: u64, limit: u64 },
+}
+
+impl Refusal {
+    fn of(error: &Error) -> Option<Refusal> {
+        match error {
+            Error::WrongKey => Some(Refusal::WrongKey),
+            Error::ProfileNotAccepted(profile) => Some(Refusal::Profile(profile)),
+            Error::Refused(reason) => Some(Refusal::Refused(reason)),
+            Error::TooLarge { what, size, limit } => Some(Refusal::TooLarge { what, size: *size, limit: *limit }),
+            _ => None,
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::WrongKey => Error::WrongKey,
+            Refusal::Profile(profile) => Error::ProfileNotAccepted(profile),
+            Refusal::Refused(reason) => Error::Refused(reason),
+            Refusal::TooLarge { what, size, limit } => Error::TooLarge { what, size, limit },
+        }
+    }
+}
+
+/// Refused HEADs and retired streams that a reader remembers.
+const REMEMBERED: usize = 256;
+
+fn remember<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == REMEMBERED {
+        list.pop_front();
+    }
+    list.push_back(item);
+}
+
+impl StreamReader {
+    /// A reader that has not met its stream yet.
+    pub fn new(identities: Arc<Identities>, policy: ReaderPolicy) -> StreamReader {
+        StreamReader { identities, policy, session: None, retired: VecDeque::new(), refused: VecDeque::new() }
+    }
+
+    /// Takes a whole stream header.
+    ///
+    /// # Errors
+    /// [`Error::WrongKey`], [`Error::NoKey`], [`Error::OtherStream`], [`Error::ProfileNotAccepted`], or what is wrong
+    /// with the header. The reader goes on as before.
+    pub fn header(&mut self, bytes: &[u8]) -> Result<HeaderNews> {
+        let raw = RawStreamHeader::split(bytes)?;
+        if let Some(session) = &self.session {
+            let mut state = session.lock();
+            if raw.head() == &state.last_header[..state.head_len] {
+                return state.repeated_head(&session.keys, bytes, &raw);
+            }
+            if !self.policy.accept_new_stream || self.retired.contains(&raw.stream_id()) {
+                return Err(Error::OtherStream);
+            }
+        }
+        let session = Arc::new(self.new_session(bytes, &raw)?);
+        if let Some(old) = self.session.replace(session) {
+            remember(&mut self.retired, old.keys.stream_id);
+        }
+        Ok(HeaderNews::NewStream)
+    }
+
+    /// Whether bytes that begin like a stream header may be one that [`StreamReader::header`] takes, as far as they go.
+    pub fn may_be_header(&self, bytes: &[u8]) -> bool {
+        match &self.session {
+            Some(session) if !self.policy.accept_new_stream => {
+                let state = session.lock();
+                bytes.iter().zip(&state.last_header[..state.head_len]).all(|(a, b)| a == b)
+            }
+            _ => true,
+        }
+    }
+
+    fn new_session(&mut self, bytes: &[u8], raw: &RawStreamHeader) -> Result<Session> {
+        let lock = raw.lock_hash();
+        if let Some((_, refusal)) = self.refused.iter().find(|(hash, _)| *hash == lock) {
+            return Err((*refusal).into());
+        }
+        let opened = self.open(bytes, raw);
+        if let Some(refusal) = opened.as_ref().err().and_then(Refusal::of) {
+            remember(&mut self.refused, (lock, refusal));
+        }
+        opened
+    }
+
+    fn open(&self, bytes: &[u8], raw: &RawStreamHeader) -> Result<Session> {
+        let keys = self.identities.unlock(raw)?;
+        if !self.policy.profiles.contains(&keys.profile) {
+            return Err(Error::ProfileNotAccepted(keys.profile.name()));
+        }
+        let (counter, description) = raw.description(&keys)?;
+        let state = SessionState {
+            last_header: bytes.to_vec(),
+            head_len: raw.head().len(),
+            descriptions: BTreeMap::from([(counter, Arc::new(description))]),
+            told: BTreeSet::from([counter]),
+            window: ReplayWindow::new(self.policy.replay_window),
+        };
+        Ok(Session { keys: Arc::new(keys), state: Mutex::new(state) })
+    }
+
+    /// Verifies a frame header against the pinned stream.
+    ///
+    /// # Errors
+    /// [`Error::NoHeaderYet`] while no stream is pinned; else as [`FrameHeader::decode`].
+    pub fn frame(&self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
+        match &self.session {
+            Some(session) => FrameHeader::decode(bytes, &session.keys),
+            None if FrameHeader::claimed_stream(bytes).is_some() => Err(Error::NoHeaderYet),
+            None => Err(Error::NotOurs),
+        }
+    }
+
+    /// The pinned stream.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.session.clone()
+    }
+
+    /// Keys of the pinned stream, for its openers.
+    pub fn keys(&self) -> Option<Arc<StreamKeys>> {
+        self.session.as_ref().map(|session| session.keys())
+    }
+
+    /// The description that a frame's record names.
+    pub fn description(&self, counter: u64) -> Option<Arc<Description>> {
+        self.session.as_ref()?.description(counter)
+    }
+
+    /// The newest description of the pinned stream.
+    pub fn newest_description(&self) -> Option<Arc<Description>> {
+        self.session.as_ref()?.lock().descriptions.values().next_back().cloned()
+    }
+
+    /// Tells and remembers the counter of a verified frame or description. To be asked once for each, in output order.
+    pub fn admit(&mut self, counter: u64) -> Verdict {
+        self.session.as_ref().map_or(Verdict::Replayed, |session| session.admit(counter))
+    }
+
+    /// Counters that have not come.
+    pub fn lost(&self) -> u64 {
+        self.session.as_ref().map_or(0, |session| session.lost())
+    }
+
+    /// Forgets which counters were seen: for a local application's own seek.
+    pub fn reset_window(&mut self) {
+        if let Some(session) = &self.session {
+            let mut state = session.lock();
+            state.window.reset();
+            state.told.clear();
+        }
+    }
+}
+
+impl SessionState {
+    fn repeated_head(&mut self, keys: &StreamKeys, bytes: &[u8], raw: &RawStreamHeader) -> Result<HeaderNews> {
+        if bytes == self.last_header && !self.told.is_empty() {
+            return Ok(HeaderNews::Repeated);
+        }
+        let (counter, description) = raw.description(keys)?;
+        let news = self.take_description(counter, description)?;
+        self.last_header.clear();
+        self.last_header.extend_from_slice(bytes);
+        Ok(news)
+    }
+
+    fn take_description(&mut self, counter: u64, description: Description) -> Result<HeaderNews> {
+        let place = |d: &Description| (d.track, d.tracks, d.recording);
+        if self.descriptions.values().any(|known| place(known) != place(&description)) {
+            return Err(Error::Refused("a stream that changes its place in its recording"));
+        }
+        match self.descriptions.get(&counter) {
+            // After a reset of the window a known description is told once more.
+            Some(known) if **known == description => {
+                return Ok(match self.told.insert(counter) {
+                    true => HeaderNews::NewDescription(counter),
+                    false => HeaderNews::Repeated,
+                });
+            }
+            Some(_) => return Err(Error::Refused("another description under a known counter")),
+            None => {}
+        }
+        let full = self.descriptions.len() == DESCRIPTIONS_KEPT;
+        if full && self.descriptions.keys().next().is_some_and(|&oldest| counter < oldest) {
+            return Ok(HeaderNews::Repeated);
+        }
+        self.descriptions.insert(counter, Arc::new(description));
+        self.told.insert(counter);
+        if full {
+            self.descriptions.pop_first();
+            self.told.pop_first();
+        }
+        Ok(HeaderNews::NewDescription(counter))
+    }
+}

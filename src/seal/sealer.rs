@@ -1,0 +1,291 @@
+//! Seals and opens single frames. One of each per worker; buffers and tables are kept from frame to frame.
+//!
+//! Sealing: source -> segments sealed in place -> chaotic stage -> destination. Opening is the mirror image, and not
+//! one byte stays in the destination unless every segment, or the digest, and the record have verified.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use rayon::prelude::*;
+
+use super::{
+    frame_header::{FRAME_HEADER_BYTES, FrameHeader},
+    keys::{RECORD_INDEX, StreamKeys},
+    record::Record,
+    suite::{Profile, SEGMENT_BYTES, TAG_BYTES},
+    writer::Ticket,
+};
+use crate::{
+    Error, Result,
+    backend::{Backend, memory},
+    chaos::FramePlan,
+};
+
+/// How a worker runs the chaotic stage, and over how many threads it spreads a frame.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Who runs the chaotic stage.
+    pub backend: Arc<dyn Backend>,
+    /// Threads to spread one frame over; `None` keeps it on the worker's own.
+    pub pool: Option<Arc<rayon::ThreadPool>>,
+}
+
+/// What sealer and opener share.
+struct Worker {
+    keys: Arc<StreamKeys>,
+    engine: Engine,
+    plan: FramePlan,
+    /// The frame between seal and stage.
+    between: Vec<u8>,
+}
+
+impl Worker {
+    fn new(keys: Arc<StreamKeys>, engine: Engine) -> Worker {
+        Worker { keys, engine, plan: FramePlan::default(), between: Vec::new() }
+    }
+
+    fn prepare(&mut self, header: &FrameHeader, authenticator: &[u8]) {
+        let segments = if header.profile == Profile::Chaos { 0 } else { header.segments() };
+        let key = self.keys.frame_key(0, header.counter, segments, authenticator);
+        self.plan.prepare(&key, header.payload_len);
+    }
+}
+
+/// AAD of a segment or record: the frame header, its index, the number of segments.
+fn segment_aad(header: &[u8; FRAME_HEADER_BYTES], index: u32, segments: u32) -> [u8; FRAME_HEADER_BYTES + 8] {
+    let mut aad = [0; FRAME_HEADER_BYTES + 8];
+    aad[..FRAME_HEADER_BYTES].copy_from_slice(header);
+    aad[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + 4].copy_from_slice(&index.to_le_bytes());
+    aad[FRAME_HEADER_BYTES + 4..].copy_from_slice(&segments.to_le_bytes());
+    aad
+}
+
+/// Seals frames of one stream.
+pub struct FrameSealer {
+    worker: Worker,
+    record: Vec<u8>,
+}
+
+impl FrameSealer {
+    /// A sealer for the stream that `keys` belong to.
+    pub fn new(keys: Arc<StreamKeys>, engine: Engine) -> FrameSealer {
+        FrameSealer { worker: Worker::new(keys, engine), record: Vec::new() }
+    }
+
+    /// Seals one frame. `source` writes the frame's bytes into a private buffer of the ticket's length. `prefix` becomes
+    /// header, authenticator and sealed record; `payload` the frame after seal and stage. Both are resized as needed.
+    ///
+    /// # Errors
+    /// What `source` returns, or [`Error::TooLarge`] for a record over its limit.
+    pub fn seal(
+        &mut self,
+        ticket: Ticket,
+        record: &Record,
+        source: impl FnOnce(&mut [u8]) -> Result<()>,
+        prefix: &mut Vec<u8>,
+        payload: &mut Vec<u8>,
+    ) -> Result<()> {
+        let header = self.header_for(&ticket, record)?;
+        prefix.resize(header.prefix_len(), 0);
+        memory::resize(payload, header.payload_len);
+        self.seal_into(&header, source, prefix, payload)
+    }
+
+    /// Seals one frame as a packet over `packet`.
+    ///
+    /// # Errors
+    /// As [`FrameSealer::seal`].
+    pub fn seal_packet(
+        &mut self,
+        ticket: Ticket,
+        record: &Record,
+        source: impl FnOnce(&mut [u8]) -> Result<()>,
+        packet: &mut Vec<u8>,
+    ) -> Result<()> {
+        let header = self.header_for(&ticket, record)?;
+        memory::resize(packet, header.packet_len());
+        let (prefix, payload) = packet.split_at_mut(header.prefix_len());
+        let sealed = self.seal_into(&header, source, prefix, payload);
+        if sealed.is_err() {
+            // Profile aead seals in place: what is left may be clear.
+            packet.fill(0);
+        }
+        sealed
+    }
+
+    /// Encodes the record and makes the frame header.
+    fn header_for(&mut self, ticket: &Ticket, record: &Record) -> Result<FrameHeader> {
+        if ticket.stream_id != self.worker.keys.stream_id {
+            return Err(Error::Refused("a ticket of another stream"));
+        }
+        record.encode(&mut self.record)?;
+        Ok(ticket.header(&self.worker.keys, self.record.len()))
+    }
+
+    fn seal_into(
+        &mut self,
+        header: &FrameHeader,
+        source: impl FnOnce(&mut [u8]) -> Result<()>,
+        prefix: &mut [u8],
+        payload: &mut [u8],
+    ) -> Result<()> {
+        let header_bytes = header.encode(&self.worker.keys);
+        let (head, envelope) = prefix.split_at_mut(FRAME_HEADER_BYTES);
+        head.copy_from_slice(&header_bytes);
+        let (authenticator, sealed_record) = envelope.split_at_mut(header.authenticator_len());
+        self.seal_record(header, &header_bytes, sealed_record)?;
+        if !header.profile.runs_stage() {
+            source(payload)?;
+            return seal_segments(&self.worker, header, &header_bytes, payload, authenticator);
+        }
+        let mut between = std::mem::take(&mut self.worker.between);
+        memory::resize(&mut between, header.payload_len);
+        let sealed = source(&mut between).and_then(|()| match header.profile {
+            Profile::Chaos => {
+                authenticator.copy_from_slice(&self.worker.keys.digest(&header_bytes, &between));
+                Ok(())
+            }
+            _ => seal_segments(&self.worker, header, &header_bytes, &mut between, authenticator),
+        });
+        if sealed.is_ok() {
+            self.worker.prepare(header, authenticator);
+            let Engine { backend, pool } = &self.worker.engine;
+            backend.encrypt(&self.worker.plan, &between, payload, pool.as_deref());
+        }
+        self.worker.between = between;
+        sealed
+    }
+
+    fn seal_record(&self, header: &FrameHeader, header_bytes: &[u8; 64], sealed: &mut [u8]) -> Result<()> {
+        let (text, tag) = sealed.split_at_mut(header.record_len);
+        text.copy_from_slice(&self.record);
+        let aad = segment_aad(header_bytes, RECORD_INDEX, header.segments());
+        tag.copy_from_slice(&self.worker.keys.seal(header.counter, RECORD_INDEX, &aad, text)?);
+        Ok(())
+    }
+}
+
+fn seal_segments(
+    worker: &Worker,
+    header: &FrameHeader,
+    header_bytes: &[u8; FRAME_HEADER_BYTES],
+    bytes: &mut [u8],
+    tags: &mut [u8],
+) -> Result<()> {
+    let segments = header.segments();
+    let seal = |(index, (segment, tag)): (usize, (&mut [u8], &mut [u8]))| {
+        let aad = segment_aad(header_bytes, index as u32, segments);
+        tag.copy_from_slice(&worker.keys.seal(header.counter, index as u32, &aad, segment)?);
+        Ok(())
+    };
+    if bytes.is_empty() {
+        return seal((0, (bytes, tags)));
+    }
+    match &worker.engine.pool {
+        None => bytes.chunks_mut(SEGMENT_BYTES).zip(tags.chunks_mut(TAG_BYTES)).enumerate().try_for_each(seal),
+        Some(pool) => pool.install(|| {
+            bytes.par_chunks_mut(SEGMENT_BYTES).zip(tags.par_chunks_mut(TAG_BYTES)).enumerate().try_for_each(seal)
+        }),
+    }
+}
+
+/// Opens frames of one stream.
+pub struct FrameOpener {
+    worker: Worker,
+    record: Vec<u8>,
+}
+
+impl FrameOpener {
+    /// An opener for the stream that `keys` belong to.
+    pub fn new(keys: Arc<StreamKeys>, engine: Engine) -> FrameOpener {
+        FrameOpener { worker: Worker::new(keys, engine), record: Vec::new() }
+    }
+
+    /// Opens one frame into `out`, which is resized to the payload's length. `prefix` is header, authenticator and sealed
+    /// record; `payload` the frame as it came. On failure `out` is wiped.
+    ///
+    /// # Errors
+    /// [`Error::Forged`] if anything does not verify, [`Error::Refused`] for lengths that contradict the header.
+    pub fn open(&mut self, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) -> Result<(FrameHeader, Record)> {
+        let opened = self.open_unwiped(prefix, payload, out);
+        if opened.is_err() {
+            out.fill(0);
+        }
+        opened
+    }
+
+    fn open_unwiped(&mut self, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) -> Result<(FrameHeader, Record)> {
+        let header_bytes: &[u8; FRAME_HEADER_BYTES] =
+            prefix.first_chunk().ok_or(Error::Refused("a frame ends too early"))?;
+        let header = FrameHeader::decode(header_bytes, &self.worker.keys)?;
+        if prefix.len() != header.prefix_len() || payload.len() != header.payload_len {
+            return Err(Error::Refused("a frame's length differs from its header's"));
+        }
+        let (authenticator, sealed_record) = prefix[FRAME_HEADER_BYTES..].split_at(header.authenticator_len());
+        let record = self.open_record(&header, header_bytes, sealed_record)?;
+        memory::resize(out, header.payload_len);
+        self.open_payload(&header, header_bytes, authenticator, payload, out)?;
+        Ok((header, record))
+    }
+
+    fn open_record(&mut self, header: &FrameHeader, header_bytes: &[u8; 64], sealed: &[u8]) -> Result<Record> {
+        let (text, tag) = sealed.split_at(header.record_len);
+        self.record.resize(text.len(), 0);
+        let aad = segment_aad(header_bytes, RECORD_INDEX, header.segments());
+        self.worker.keys.open(header.counter, RECORD_INDEX, &aad, text, tag, &mut self.record)?;
+        Record::decode(&self.record)
+    }
+
+    fn open_payload(
+        &mut self,
+        header: &FrameHeader,
+        header_bytes: &[u8; FRAME_HEADER_BYTES],
+        authenticator: &[u8],
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        if !header.profile.runs_stage() {
+            return open_segments(&self.worker, header, header_bytes, authenticator, payload, out);
+        }
+        self.worker.prepare(header, authenticator);
+        let Engine { backend, pool } = &self.worker.engine;
+        if header.profile == Profile::Chaos {
+            backend.decrypt(&self.worker.plan, payload, out, pool.as_deref());
+            let digest = self.worker.keys.digest(header_bytes, out);
+            return verify_slices_are_equal(&digest, authenticator)
+                .map_err(|_| Error::Forged("a frame does not match its digest"));
+        }
+        memory::resize(&mut self.worker.between, header.payload_len);
+        backend.decrypt(&self.worker.plan, payload, &mut self.worker.between, pool.as_deref());
+        open_segments(&self.worker, header, header_bytes, authenticator, &self.worker.between, out)
+    }
+}
+
+fn open_segments(
+    worker: &Worker,
+    header: &FrameHeader,
+    header_bytes: &[u8; FRAME_HEADER_BYTES],
+    tags: &[u8],
+    sealed: &[u8],
+    out: &mut [u8],
+) -> Result<()> {
+    let segments = header.segments();
+    type Piece<'a> = ((&'a [u8], &'a [u8]), &'a mut [u8]);
+    let open = |(index, ((sealed, tag), out)): (usize, Piece)| {
+        let aad = segment_aad(header_bytes, index as u32, segments);
+        worker.keys.open(header.counter, index as u32, &aad, sealed, tag, out)
+    };
+    if sealed.is_empty() {
+        return open((0, ((sealed, tags), out)));
+    }
+    match &worker.engine.pool {
+        None => {
+            let sealed = sealed.chunks(SEGMENT_BYTES).zip(tags.chunks(TAG_BYTES));
+            sealed.zip(out.chunks_mut(SEGMENT_BYTES)).enumerate().try_for_each(open)
+        }
+        Some(pool) => pool.install(|| {
+            let sealed = sealed.par_chunks(SEGMENT_BYTES).zip(tags.par_chunks(TAG_BYTES));
+            sealed.zip(out.par_chunks_mut(SEGMENT_BYTES)).enumerate().try_for_each(open)
+        }),
+    }
+}

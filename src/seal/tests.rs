@@ -1,0 +1,481 @@
+//! The stream as a whole: round trips, damage, loss, wrong keys. Known answers are in `tests/format_vectors.rs`.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    Error,
+    backend::{self, Choice},
+    frame::{Format, FrameLayout, Plane, PlaneMut},
+};
+
+const PSK: [u8; 32] = [7; 32];
+
+fn engine() -> Engine {
+    Engine { backend: backend::choose(Choice::Auto).expect("a backend"), pool: None }
+}
+
+fn writer(profile: Profile, aead: Aead) -> StreamWriter {
+    let mut recipients = Recipients::default();
+    recipients.set_preshared(Secret::new(PSK));
+    StreamWriter::new(profile, aead, &recipients, StreamSecrets::random().expect("random")).expect("valid")
+}
+
+fn reader() -> StreamReader {
+    let mut identities = Identities::default();
+    identities.set_preshared(Secret::new(PSK));
+    StreamReader::new(Arc::new(identities), ReaderPolicy { profiles: Profile::ALL.to_vec(), ..ReaderPolicy::default() })
+}
+
+fn description() -> Description {
+    Description { tracks: 1, caps: "video/x-h264, alignment=(string)au".into(), ..Description::default() }
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 131 + (i >> 7)) as u8).collect()
+}
+
+/// A stream of frames with the given lengths: its packets, header first, end record last.
+fn packets(writer: &mut StreamWriter, lengths: &[usize]) -> Vec<Vec<u8>> {
+    let mut sealer = FrameSealer::new(writer.keys(), engine());
+    let mut packets = vec![writer.describe(&description()).expect("fits").to_vec()];
+    for &len in lengths {
+        let ticket = writer.frame(len).expect("within limits");
+        let record =
+            Record { description: ticket.description(), pts: Some(ticket.counter() * 40), ..Record::default() };
+        let mut packet = Vec::new();
+        let source = |out: &mut [u8]| {
+            out.copy_from_slice(&bytes(len));
+            Ok(())
+        };
+        sealer.seal_packet(ticket, &record, source, &mut packet).expect("seals");
+        packets.push(packet);
+    }
+    let (ticket, payload) = writer.end().expect("within limits");
+    let mut packet = Vec::new();
+    let source = |out: &mut [u8]| {
+        out.copy_from_slice(&payload);
+        Ok(())
+    };
+    sealer.seal_packet(ticket, &Record::default(), source, &mut packet).expect("seals");
+    packets.push(packet);
+    packets
+}
+
+/// Reads a byte stream in chunks; returns the counters of frames and end records that opened, checking their content.
+#[derive(Default)]
+struct Outcome {
+    opened: Vec<u64>,
+    ended: bool,
+    headers: usize,
+    rejected: usize,
+    skipped: u64,
+}
+
+struct Check {
+    reader: StreamReader,
+}
+
+impl Verifier for Check {
+    fn stream_header(&mut self, bytes: &[u8]) -> crate::Result<()> {
+        self.reader.header(bytes).map(drop)
+    }
+
+    fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> crate::Result<FrameHeader> {
+        self.reader.frame(bytes)
+    }
+
+    fn opens(&mut self, packet: &[u8]) -> bool {
+        let keys = self.reader.keys().expect("a frame header has verified");
+        let header = self.reader.frame(packet.first_chunk().expect("a packet")).expect("verified before");
+        let (prefix, payload) = packet.split_at(header.prefix_len());
+        FrameOpener::new(keys, engine()).open(prefix, payload, &mut Vec::new()).is_ok()
+    }
+}
+
+fn read(stream: &[u8], chunk: usize, lengths: &[usize]) -> Outcome {
+    let mut check = Check { reader: reader() };
+    let mut outcome = Outcome::default();
+    let mut told = Vec::new();
+    let mut scanner = PacketScanner::default();
+    let mut note = |_, found: Found| match found {
+        Found::Header(_) => outcome.headers += 1,
+        Found::Frame(header, packet) => told.push((header, packet.to_vec())),
+        Found::Rejected(_) => outcome.rejected += 1,
+    };
+    for chunk in stream.chunks(chunk) {
+        scanner.push(chunk, &mut check, &mut note);
+    }
+    scanner.finish(&mut check, &mut note);
+    outcome.skipped = scanner.skipped();
+    let mut out = vec![0xEE; 1];
+    for (header, packet) in told {
+        let mut opener = FrameOpener::new(check.reader.keys().expect("a stream"), engine());
+        let (prefix, payload) = packet.split_at(header.prefix_len());
+        match opener.open(prefix, payload, &mut out) {
+            Err(_) => {
+                outcome.rejected += 1;
+                assert!(out.iter().all(|&byte| byte == 0) || out.len() == 1, "nothing unverified stays");
+            }
+            Ok((header, record)) => {
+                if header.kind == Kind::End {
+                    outcome.ended = true;
+                    continue;
+                }
+                let number = header.counter as usize - 1;
+                assert!(out == bytes(lengths[number]), "content of frame {number}");
+                assert_eq!(record.pts, Some(header.counter * 40));
+                outcome.opened.push(header.counter);
+            }
+        }
+    }
+    outcome
+}
+
+/// The answers of the independent program: for what only unit tests reach.
+pub(super) fn vectors() -> serde_json::Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/format.json");
+    serde_json::from_str(&std::fs::read_to_string(path).expect("format.json")).expect("valid vectors")
+}
+
+/// Bytes that stand in the vectors as hexadecimal digits.
+pub(super) fn vector_bytes(value: &serde_json::Value) -> Vec<u8> {
+    let text = value.as_str().expect("hexadecimal digits");
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("digits")).collect()
+}
+
+#[test]
+fn round_trips_in_every_profile_and_chunking() {
+    let lengths = [0, 1, 255, 256, 5000, 49_152, SEGMENT_BYTES + 1, 3];
+    for profile in Profile::ALL {
+        for aead in Aead::ALL {
+            let stream = packets(&mut writer(profile, aead), &lengths).concat();
+            for chunk in [1000, 4096, 1 << 20, usize::MAX] {
+                let outcome = read(&stream, chunk, &lengths);
+                assert_eq!(outcome.opened, (1..=lengths.len() as u64).collect::<Vec<_>>(), "{profile:?} {chunk}");
+                assert!(outcome.ended && outcome.headers == 1 && outcome.rejected == 0 && outcome.skipped == 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pool_changes_nothing_but_the_time() {
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads"));
+    let parallel = Engine { pool: Some(pool), ..engine() };
+    let len = 2 * SEGMENT_BYTES + 77;
+    for profile in Profile::ALL {
+        let mut writer = writer(profile, Aead::Aes256Gcm);
+        writer.describe(&description()).expect("fits");
+        let ticket = writer.frame(len).expect("within limits");
+        let mut packet = Vec::new();
+        let source = |out: &mut [u8]| {
+            out.copy_from_slice(&bytes(len));
+            Ok(())
+        };
+        FrameSealer::new(writer.keys(), parallel.clone())
+            .seal_packet(ticket, &Record::default(), source, &mut packet)
+            .expect("seals");
+        for engine in [engine(), parallel.clone()] {
+            let prefix = packet.len() - len;
+            let mut out = Vec::new();
+            FrameOpener::new(writer.keys(), engine)
+                .open(&packet[..prefix], &packet[prefix..], &mut out)
+                .expect("opens");
+            assert!(out == bytes(len), "{profile:?}");
+        }
+    }
+}
+
+#[test]
+fn fail_every_single_bit_flip() {
+    let lengths = [40, 300];
+    for profile in Profile::ALL {
+        let stream = packets(&mut writer(profile, Aead::Aes256Gcm), &lengths).concat();
+        let header_len = RawStreamHeader::total_len(&stream).expect("ours").expect("whole");
+        for bit in 0..stream.len() * 8 {
+            let mut damaged = stream.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let outcome = catch(|| read(&damaged, 777, &lengths));
+            if bit / 8 < header_len {
+                assert!(outcome.is_none_or(|o| o.opened.is_empty()), "{profile:?}: header bit {bit}");
+            } else {
+                let outcome = outcome.expect("the stream is open");
+                let whole = outcome.opened.len() + usize::from(outcome.ended);
+                assert_eq!(whole, 2, "{profile:?}: bit {bit} costs exactly its own packet");
+                assert!(outcome.rejected > 0 || outcome.skipped > 0);
+            }
+        }
+    }
+}
+
+/// `read` expects an open stream; a damaged header leaves none.
+fn catch(read: impl Fn() -> Outcome) -> Option<Outcome> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).ok()
+}
+
+#[test]
+fn torn_packets_cost_only_themselves() {
+    let lengths = [700, 700, 700, 700];
+    let packets = packets(&mut writer(Profile::Hardened, Aead::Aes256Gcm), &lengths);
+    for cut in 1..packets[2].len() {
+        let torn: Vec<u8> = packets
+            .iter()
+            .enumerate()
+            .flat_map(|(i, p)| if i == 2 { &p[..p.len() - cut] } else { &p[..] })
+            .copied()
+            .collect();
+        for chunk in [64, 901, usize::MAX] {
+            let outcome = read(&torn, chunk, &lengths);
+            assert_eq!(outcome.opened, [1, 3, 4], "cut {cut}, chunk {chunk}");
+            assert!(outcome.ended && (outcome.rejected > 0 || outcome.skipped > 0));
+        }
+    }
+}
+
+#[test]
+fn a_torn_frame_does_not_swallow_the_end_of_the_bytes() {
+    let lengths = [10, 700];
+    let packets = packets(&mut writer(Profile::Hardened, Aead::Aes256Gcm), &lengths);
+    let missing = packets[3].len();
+    let torn = [&packets[0][..], &packets[1], &packets[2][..packets[2].len() - missing], &packets[3]].concat();
+    for chunk in [64, 901, usize::MAX] {
+        let outcome = read(&torn, chunk, &lengths);
+        assert_eq!((outcome.opened, outcome.ended), (vec![1], true), "chunk {chunk}");
+    }
+}
+
+#[test]
+fn every_truncation_keeps_the_whole_packets_before_it() {
+    let lengths = [20, 500, 3];
+    let packets = packets(&mut writer(Profile::Chaos, Aead::ChaCha20Poly1305), &lengths);
+    let stream = packets.concat();
+    for len in packets[0].len()..stream.len() {
+        let mut end = packets[0].len();
+        let whole = packets[1..4]
+            .iter()
+            .take_while(|p| {
+                end += p.len();
+                end <= len
+            })
+            .count();
+        let outcome = read(&stream[..len], 128, &lengths);
+        assert_eq!((outcome.opened.len(), outcome.ended), (whole, false), "{len} bytes");
+    }
+}
+
+#[test]
+fn fail_wrong_keys_and_other_streams() {
+    let header = packets(&mut writer(Profile::Hardened, Aead::Aes256Gcm), &[])[0].clone();
+    let mut identities = Identities::default();
+    assert!(matches!(
+        StreamReader::new(Arc::new(Identities::default()), ReaderPolicy::default()).header(&header),
+        Err(Error::NoKey(_))
+    ));
+    identities.set_preshared(Secret::new([8; 32]));
+    let mut wrong = StreamReader::new(Arc::new(identities), ReaderPolicy::default());
+    for _ in 0..2 {
+        assert!(matches!(wrong.header(&header), Err(Error::WrongKey)));
+    }
+    let mut reader = reader();
+    assert_eq!(reader.header(&header).expect("ours"), HeaderNews::NewStream);
+    assert_eq!(reader.header(&header).expect("ours"), HeaderNews::Repeated);
+    let other = packets(&mut writer(Profile::Hardened, Aead::Aes256Gcm), &[])[0].clone();
+    assert!(matches!(reader.header(&other), Err(Error::OtherStream)));
+    let research = packets(&mut writer(Profile::Chaos, Aead::Aes256Gcm), &[])[0].clone();
+    let mut identities = Identities::default();
+    identities.set_preshared(Secret::new(PSK));
+    let mut strict = StreamReader::new(Arc::new(identities), ReaderPolicy::default());
+    assert!(matches!(strict.header(&research), Err(Error::ProfileNotAccepted("chaos"))));
+}
+
+#[test]
+fn a_damaged_header_does_not_lock_out_the_whole_one() {
+    let header = packets(&mut writer(Profile::Hardened, Aead::Aes256Gcm), &[])[0].clone();
+    for byte in 0..header.len() {
+        let mut damaged = header.clone();
+        damaged[byte] ^= 4;
+        let mut reader = reader();
+        assert!(reader.header(&damaged).is_err(), "byte {byte}");
+        assert_eq!(reader.header(&header).expect("whole"), HeaderNews::NewStream, "byte {byte}");
+    }
+}
+
+#[test]
+fn fail_descriptions_that_contradict_the_stream() {
+    let mut writer = writer(Profile::Hardened, Aead::Aes256Gcm);
+    let mut reader = reader();
+    let first = writer.describe(&description()).expect("fits");
+    reader.header(&first).expect("ours");
+    for (other, news) in [
+        (Description { caps: "audio/x-raw".into(), ..description() }, Some(HeaderNews::NewDescription(1))),
+        (Description { tracks: 2, ..description() }, None),
+        (Description { recording: [1; 16], ..description() }, None),
+        (description(), Some(HeaderNews::NewDescription(4))),
+    ] {
+        assert_eq!(reader.header(&writer.describe(&other).expect("fits")).ok(), news);
+    }
+    assert_eq!(reader.header(&first).expect("ours"), HeaderNews::Repeated);
+    assert_eq!(reader.description(1).expect("told").caps, "audio/x-raw");
+}
+
+#[test]
+fn as_many_recipients_as_can_be_added_can_be_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let recipient = create_identity(&dir.path().join("alice")).expect("written");
+    let mut recipients = Recipients::default();
+    while recipients.add(&recipient).is_ok() {}
+    let secrets = StreamSecrets::random().expect("random");
+    let mut writer = StreamWriter::new(Profile::Aead, Aead::Aes256Gcm, &recipients, secrets).expect("valid");
+    let header = writer.describe(&description()).expect("fits");
+    let mut identities = Identities::default();
+    identities.add_file(&dir.path().join("alice")).expect("an identity");
+    StreamReader::new(Arc::new(identities), ReaderPolicy::default()).header(&header).expect("opens");
+}
+
+#[test]
+fn a_bad_key_group_does_not_keep_the_others_from_opening() {
+    let dir = tempfile::tempdir().expect("a folder");
+    create_identity(&dir.path().join("alice")).expect("written");
+    let (root, stream_id) = (Secret::new([2; 32]), [3; 16]);
+    let mut recipients = Recipients::default();
+    recipients.set_preshared(Secret::new(PSK));
+    let mut groups = recipients.wrap(&root, &stream_id, &[4; 32]).expect("wraps");
+    let mut identities = Identities::default();
+    identities.add_file(&dir.path().join("alice")).expect("an identity");
+    let header = |groups: &[KeyGroup]| {
+        let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &stream_id, groups).expect("fits");
+        let keys = StreamKeys::derive(&root, &head, stream_id, Profile::Aead, Aead::Aes256Gcm);
+        stream_header::encode(&head, &keys, 0, &description()).expect("fits")
+    };
+    groups.insert(0, KeyGroup { kind: 1, bytes: b"no age file".to_vec() });
+    let header = header(&groups);
+    let raw = RawStreamHeader::split(&header).expect("whole");
+    assert!(matches!(identities.unlock(&raw), Err(Error::Refused(_))));
+    identities.set_preshared(Secret::new(PSK));
+    identities.unlock(&raw).expect("by the second group");
+}
+
+#[test]
+fn every_recipient_opens_the_stream() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| dir.path().join(name);
+    let alice = create_identity(&file("alice")).expect("written");
+    let bob = create_identity(&file("bob")).expect("written");
+    create_preshared(&file("psk")).expect("written");
+    create_identity(&file("mallory")).expect("written");
+    std::fs::write(file("pass"), "correct horse\n").expect("written");
+    std::fs::write(file("list"), format!("# two\n{alice}\n\n{bob}\n")).expect("written");
+    let mut recipients = Recipients::default();
+    recipients.add_file(&file("list")).expect("two recipients");
+    recipients.set_preshared_file(&file("psk")).expect("a key");
+    recipients.set_passphrase_file(&file("pass")).expect("a passphrase");
+    let secrets = StreamSecrets::random().expect("random");
+    let mut writer = StreamWriter::new(Profile::Aead, Aead::Aes256Gcm, &recipients, secrets).expect("valid");
+    let header = writer.describe(&description()).expect("fits");
+    let open = |set: &dyn Fn(&mut Identities)| {
+        let mut identities = Identities::default();
+        set(&mut identities);
+        StreamReader::new(Arc::new(identities), ReaderPolicy::default()).header(&header)
+    };
+    for name in ["alice", "bob"] {
+        assert!(open(&|i| i.add_file(&file(name)).expect("an identity")).is_ok(), "{name}");
+    }
+    assert!(open(&|i| i.set_preshared_file(&file("psk")).expect("a key")).is_ok());
+    assert!(open(&|i| i.set_passphrase_file(&file("pass")).expect("a passphrase")).is_ok());
+    assert!(matches!(open(&|i| i.add_file(&file("mallory")).expect("an identity")), Err(Error::WrongKey)));
+    assert!(
+        Recipients::default().add("AGE-SECRET-KEY-1QQQ").expect_err("a secret").to_string().contains("secret identity")
+    );
+    assert!(create_identity(&file("alice")).expect_err("exists").to_string().contains("exists already"));
+}
+
+#[test]
+fn cipher_pictures_survive_and_show_nothing_unverified() {
+    for (name, width, height) in
+        [("GRAY8", 16, 16), ("I420", 17, 13), ("I420", 320, 240), ("RGB", 1, 1), ("NV12", 641, 479)]
+    {
+        for profile in Profile::ALL {
+            let layout = FrameLayout::new(Format::from_name(name).expect("known"), width, height, false).expect("fits");
+            let len = layout.payload_bytes();
+            let mut writer = writer(profile, Aead::Aes256Gcm);
+            let header = writer.describe(&description()).expect("fits");
+            let picture = PictureLayout::new(layout, profile, header.len()).expect("fits");
+            let mut sealer = FrameSealer::new(writer.keys(), engine());
+            let (mut prefix, mut payload) = (Vec::new(), Vec::new());
+            let source = |out: &mut [u8]| {
+                out.copy_from_slice(&bytes(len));
+                Ok(())
+            };
+            let ticket = writer.frame(len).expect("within limits");
+            sealer.seal(ticket, &Record::default(), source, &mut prefix, &mut payload).expect("seals");
+            // Padding of seven bytes a row, with a mark that must stay.
+            let mut planes: Vec<(Vec<u8>, usize)> = picture
+                .cipher
+                .planes()
+                .iter()
+                .map(|p| (vec![0xC3; (p.row_bytes + 7) * p.rows], p.row_bytes + 7))
+                .collect();
+            let mut out: Vec<PlaneMut> =
+                planes.iter_mut().map(|(data, stride)| PlaneMut { data, stride: *stride }).collect();
+            picture.fill(&header, &prefix, &payload, &mut out, &mut Vec::new()).expect("fits");
+            let open = |planes: &[(Vec<u8>, usize)]| {
+                let views: Vec<Plane> = planes.iter().map(|(data, stride)| Plane { data, stride: *stride }).collect();
+                let mut cipher = CipherPicture::default();
+                cipher.read(&picture.cipher, &views)?;
+                assert_eq!(cipher.size, (width, height));
+                let mut reader = reader();
+                reader.header(cipher.header())?;
+                let mut out = Vec::new();
+                FrameOpener::new(reader.keys().expect("open"), engine())
+                    .open(cipher.prefix(), &cipher.payload, &mut out)
+                    .map(|_| out)
+            };
+            assert!(open(&planes).expect("opens") == bytes(len), "{name} {width}x{height} {profile:?}");
+            for plane in 0..planes.len() {
+                let row_bytes = picture.cipher.planes()[plane].row_bytes;
+                let (total, stride) = (planes[plane].0.len(), planes[plane].1);
+                for at in (0..total).step_by((total / 97).max(1)) {
+                    let visible = at % stride < row_bytes;
+                    planes[plane].0[at] ^= 0x10;
+                    assert_eq!(open(&planes).is_err(), visible, "{name} {profile:?} plane {plane} byte {at}");
+                    planes[plane].0[at] ^= 0x10;
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever comes between, before and after: no panic, and every packet that is whole opens.
+    #[test]
+    fn whole_packets_open_among_anything(
+        pieces in prop::collection::vec(prop_oneof![
+            (0usize..5).prop_map(Ok),
+            prop::collection::vec(any::<u8>(), 0..90).prop_map(Err),
+            Just(Err(b"CVEILFRM".to_vec())),
+            Just(Err(b"CVEILHDR\x01\x01\x01\x00\x50\x00\x00\x00".to_vec())),
+        ], 1..12),
+        chunk in 1usize..3000,
+    ) {
+        let lengths = [100, 256, 0, 900, 31];
+        let mut writer = writer(Profile::Hardened, Aead::Aes256Gcm);
+        let packets = packets(&mut writer, &lengths);
+        let mut stream = packets[0].clone();
+        let mut expected = Vec::new();
+        for piece in pieces {
+            match piece {
+                Ok(number) => {
+                    stream.extend_from_slice(&packets[number + 1]);
+                    expected.push(number as u64 + 1);
+                }
+                Err(noise) => stream.extend_from_slice(&noise),
+            }
+        }
+        prop_assert_eq!(read(&stream, chunk, &lengths).opened, expected);
+    }
+}

@@ -1,0 +1,254 @@
+//! The writing end of a stream: counters, headers, limits. Everything here is serial and cheap; frames are sealed by
+//! any number of [`FrameSealer`](super::FrameSealer)s in parallel, each with a [`Ticket`] drawn here.
+
+use std::sync::Arc;
+
+use super::{
+    description::Description,
+    end_record::EndRecord,
+    frame_header::{FrameHeader, Kind, check_size},
+    keys::{Secret, StreamKeys, random_bytes},
+    limits,
+    recipients::Recipients,
+    stream_header,
+    suite::{Aead, Profile, segments},
+};
+use crate::{Error, Result};
+
+/// What a stream takes from chance.
+pub struct StreamSecrets {
+    root: Secret,
+    stream_id: [u8; 16],
+    salt: [u8; 32],
+}
+
+impl StreamSecrets {
+    /// Fresh from the operating system: what every stream uses.
+    ///
+    /// # Errors
+    /// [`Error::Random`] if it gives none.
+    pub fn random() -> Result<StreamSecrets> {
+        Ok(StreamSecrets { root: Secret::random()?, stream_id: random_bytes()?, salt: random_bytes()? })
+    }
+
+    /// Given ones, to reproduce known answers. Two streams must never share a root.
+    pub fn new(root: [u8; 32], stream_id: [u8; 16], salt: [u8; 32]) -> StreamSecrets {
+        StreamSecrets { root: Secret::new(root), stream_id, salt }
+    }
+}
+
+/// The right to seal one frame: its counter is used once.
+#[derive(Debug)]
+pub struct Ticket {
+    pub(super) kind: Kind,
+    pub(super) stream_id: [u8; 16],
+    pub(super) counter: u64,
+    pub(super) description: u64,
+    pub(super) payload_len: usize,
+}
+
+impl Ticket {
+    /// Counter of the frame.
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// Counter of the description in force, for the frame's record.
+    pub fn description(&self) -> u64 {
+        self.description
+    }
+
+    /// Bytes of the payload.
+    pub fn payload_len(&self) -> usize {
+        self.payload_len
+    }
+}
+
+/// The writing end of one stream.
+pub struct StreamWriter {
+    keys: Arc<StreamKeys>,
+    head: Vec<u8>,
+    header: Arc<Vec<u8>>,
+    description: u64,
+    next_counter: u64,
+    frames: u64,
+    invocations: u64,
+    bytes: u64,
+    process: u32,
+}
+
+impl StreamWriter {
+    /// Wraps the root for `recipients` and derives the stream's keys. Slow where a passphrase or many recipients are
+    /// involved: never call it on a streaming thread.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`] without recipients, [`Error::Recipient`] or [`Error::TooLarge`] if they cannot be used.
+    pub fn new(profile: Profile, aead: Aead, recipients: &Recipients, secrets: StreamSecrets) -> Result<StreamWriter> {
+        let StreamSecrets { root, stream_id, salt } = secrets;
+        let groups = recipients.wrap(&root, &stream_id, &salt)?;
+        let head = stream_header::encode_head(profile, aead, &stream_id, &groups)?;
+        let keys = StreamKeys::derive(&root, &head, stream_id, profile, aead);
+        Ok(StreamWriter {
+            keys: Arc::new(keys),
+            head,
+            header: Arc::default(),
+            description: 0,
+            next_counter: 0,
+            frames: 0,
+            invocations: 0,
+            bytes: 0,
+            process: std::process::id(),
+        })
+    }
+
+    /// Id of the stream.
+    pub fn stream_id(&self) -> [u8; 16] {
+        self.keys.stream_id
+    }
+
+    /// The stream's keys, for its sealers.
+    pub fn keys(&self) -> Arc<StreamKeys> {
+        self.keys.clone()
+    }
+
+    /// Bytes of the stream header that would tell `description`.
+    pub fn header_len(&self, description: &Description) -> usize {
+        stream_header::len(&self.head, description)
+    }
+
+    /// Puts a new description in force and returns the stream header that tells it.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if it does not fit, [`Error::KeyExhausted`] at the stream's limits, [`Error::Forked`].
+    pub fn describe(&mut self, description: &Description) -> Result<Arc<Vec<u8>>> {
+        let counter = self.draw_counter(1, 0)?;
+        self.header = Arc::new(stream_header::encode(&self.head, &self.keys, counter, description)?);
+        self.description = counter;
+        Ok(self.header.clone())
+    }
+
+    /// The stream header in force, to be repeated as it is. Empty before the first description.
+    pub fn header(&self) -> Arc<Vec<u8>> {
+        self.header.clone()
+    }
+
+    /// The right to seal the next frame, of `payload_len` bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] over the frame limit, [`Error::KeyExhausted`] at the stream's limits, [`Error::Forked`].
+    pub fn frame(&mut self, payload_len: usize) -> Result<Ticket> {
+        let ticket = self.ticket(Kind::Frame, payload_len)?;
+        self.frames += 1;
+        Ok(ticket)
+    }
+
+    /// A frame whose ticket was drawn never left: the end record will not count it. Its counter stays used.
+    pub fn frame_dropped(&mut self) {
+        self.frames = self.frames.saturating_sub(1);
+    }
+
+    /// The right to seal the end record, and its payload. Its record names the description in force and nothing else.
+    /// Where the stream goes on after it, another must end it.
+    ///
+    /// # Errors
+    /// As [`StreamWriter::frame`].
+    pub fn end(&mut self) -> Result<(Ticket, [u8; 16])> {
+        let end = EndRecord { last_counter: self.next_counter.wrapping_sub(1), frames: self.frames };
+        let payload = end.encode();
+        Ok((self.ticket(Kind::End, payload.len())?, payload))
+    }
+
+    fn ticket(&mut self, kind: Kind, payload_len: usize) -> Result<Ticket> {
+        check_size("bytes of a frame", payload_len, limits::FRAME_BYTES)?;
+        let invocations = segments(payload_len) as u64 + 1;
+        let counter = self.draw_counter(invocations, payload_len as u64)?;
+        Ok(Ticket { kind, stream_id: self.keys.stream_id, counter, description: self.description, payload_len })
+    }
+
+    /// The one place where counters are given out and limits are kept.
+    fn draw_counter(&mut self, invocations: u64, bytes: u64) -> Result<u64> {
+        if std::process::id() != self.process {
+            return Err(Error::Forked);
+        }
+        if self.invocations + invocations > limits::EPOCH_INVOCATIONS {
+            return Err(Error::KeyExhausted("2^32 AEAD invocations under one key"));
+        }
+        if self.bytes + bytes > limits::EPOCH_BYTES {
+            return Err(Error::KeyExhausted("2^46 bytes under one key"));
+        }
+        let counter = self.next_counter;
+        self.next_counter = counter.checked_add(1).ok_or(Error::KeyExhausted("the last counter"))?;
+        self.invocations += invocations;
+        self.bytes += bytes;
+        Ok(counter)
+    }
+}
+
+impl Ticket {
+    /// The frame header for this ticket with a record of `record_len` bytes.
+    pub(super) fn header(&self, keys: &StreamKeys, record_len: usize) -> FrameHeader {
+        FrameHeader {
+            kind: self.kind,
+            profile: keys.profile,
+            stream_id: keys.stream_id,
+            counter: self.counter,
+            payload_len: self.payload_len,
+            record_len,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> StreamWriter {
+        let mut recipients = Recipients::default();
+        recipients.set_preshared(Secret::new([1; 32]));
+        let secrets = StreamSecrets::new([2; 32], [3; 16], [4; 32]);
+        StreamWriter::new(Profile::Hardened, Aead::Aes256Gcm, &recipients, secrets).expect("valid")
+    }
+
+    #[test]
+    fn fail_at_the_limits_and_stay_failed() {
+        let mut writer = writer();
+        writer.invocations = limits::EPOCH_INVOCATIONS - 2;
+        assert_eq!(writer.frame(10).expect("two invocations are left").counter(), 0);
+        assert!(matches!(writer.frame(0), Err(Error::KeyExhausted(_))));
+        let mut writer = self::writer();
+        writer.bytes = limits::EPOCH_BYTES - 5;
+        assert!(matches!(writer.frame(6), Err(Error::KeyExhausted(_))));
+        assert_eq!(writer.frame(5).expect("five bytes are left").counter(), 0, "a refused frame takes no counter");
+        assert!(matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
+        let mut writer = self::writer();
+        writer.next_counter = u64::MAX;
+        assert!(matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
+    }
+
+    #[test]
+    fn the_end_record_counts_what_left() {
+        let mut writer = writer();
+        for _ in 0..3 {
+            writer.frame(1).expect("within limits");
+        }
+        writer.frame_dropped();
+        let (ticket, payload) = writer.end().expect("within limits");
+        assert_eq!(ticket.counter(), 3);
+        assert_eq!(payload, EndRecord { last_counter: 2, frames: 2 }.encode());
+    }
+
+    #[test]
+    fn fail_without_recipients() {
+        let secrets = StreamSecrets::random().expect("random bytes");
+        let result = StreamWriter::new(Profile::Hardened, Aead::Aes256Gcm, &Recipients::default(), secrets);
+        assert!(matches!(result, Err(Error::NoKey(_))));
+    }
+
+    #[test]
+    fn fail_after_a_fork() {
+        let mut writer = writer();
+        writer.process ^= 1;
+        assert!(matches!(writer.frame(1), Err(Error::Forked)));
+        assert!(matches!(writer.describe(&Description::default()), Err(Error::Forked)));
+    }
+}
