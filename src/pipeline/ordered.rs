@@ -1,0 +1,407 @@
+//! One bounded queue in which jobs are worked on by many threads and leave in the order in which they came.
+//!
+//! ```text
+//!   submit ->  [ done | running | running | queued | queued ]  -> next
+//!               front: leaves when done          back: waits for room
+//! ```
+//!
+//! A queue of its own rather than two channels: order, bound, drop-oldest and flush are then four lines under one lock,
+//! taken a few times per frame, and a channel can neither drop its oldest entry nor keep order over several workers.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+/// What to do with a job for which there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Full {
+    /// Wait for room: the producer is slowed down, nothing is lost.
+    #[default]
+    Wait,
+    /// Drop the oldest job that no worker has begun, or the oldest result that has not left.
+    DropOldest,
+}
+
+/// The queue is flushing or closed: the job was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+enum Entry<J, R> {
+    Queued(J),
+    Running,
+    /// A result; `droppable` if it came of a job, not of [`OrderedQueue::pass`].
+    Done {
+        result: R,
+        droppable: bool,
+    },
+}
+
+struct State<J, R> {
+    entries: VecDeque<(u64, Entry<J, R>)>,
+    next_number: u64,
+    flushing: bool,
+    closed: bool,
+}
+
+/// A bounded queue whose entries leave in order.
+pub struct OrderedQueue<J, R> {
+    state: Mutex<State<J, R>>,
+    /// Most entries at a time: queued, running and done together.
+    capacity: usize,
+    work: Condvar,
+    room: Condvar,
+    ready: Condvar,
+}
+
+impl<J, R> OrderedQueue<J, R> {
+    /// A queue of at most `capacity` entries.
+    pub fn new(capacity: usize) -> Self {
+        let state =
+            State { entries: VecDeque::with_capacity(capacity), next_number: 0, flushing: false, closed: false };
+        OrderedQueue {
+            state: Mutex::new(state),
+            capacity: capacity.max(1),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            ready: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J, R>> {
+        // Nothing that can panic runs under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a job to the workers and returns what had to be dropped for it.
+    ///
+    /// # Errors
+    /// [`Refused`] while flushing or when closed.
+    pub fn submit(&self, job: J, full: Full) -> Result<Option<Dropped<J, R>>, Refused> {
+        let mut dropped = None;
+        let mut state = self.lock();
+        if full == Full::DropOldest && state.entries.len() >= self.capacity {
+            dropped = state.drop_oldest();
+        }
+        let state = self.wait_for_room(state)?;
+        self.append(state, Entry::Queued(job));
+        self.work.notify_one();
+        Ok(dropped)
+    }
+
+    /// Lets something that needs no work leave in its turn.
+    ///
+    /// # Errors
+    /// [`Refused`] while flushing or when closed.
+    pub fn pass(&self, result: R) -> Result<(), Refused> {
+        let state = self.wait_for_room(self.lock())?;
+        self.append(state, Entry::Done { result, droppable: false });
+        self.ready.notify_all();
+        Ok(())
+    }
+
+    fn wait_for_room<'a>(&self, state: MutexGuard<'a, State<J, R>>) -> Result<MutexGuard<'a, State<J, R>>, Refused> {
+        let full = |state: &mut State<J, R>| state.entries.len() >= self.capacity && !state.flushing && !state.closed;
+        let state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        if state.flushing || state.closed { Err(Refused) } else { Ok(state) }
+    }
+
+    fn append(&self, mut state: MutexGuard<'_, State<J, R>>, entry: Entry<J, R>) {
+        let number = state.next_number;
+        state.next_number += 1;
+        state.entries.push_back((number, entry));
+    }
+
+    /// Waits for the next result in order; `None` while flushing, or when closed and empty.
+    pub fn next(&self) -> Option<R> {
+        let mut state = self.lock();
+        loop {
+            if state.flushing {
+                return None;
+            }
+            match state.entries.front() {
+                Some((_, Entry::Done { .. })) => break,
+                None if state.closed => return None,
+                _ => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        let entry = state.entries.pop_front();
+        self.room.notify_one();
+        match entry {
+            Some((_, Entry::Done { result, .. })) => Some(result),
+            _ => None,
+        }
+    }
+
+    /// Number of entries: queued, running and done.
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether nothing is in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Empties the queue, refuses what comes and wakes all who wait, until [`OrderedQueue::resume`]. Jobs and what came of
+    /// them are dropped; results that were passed are returned.
+    pub fn flush(&self) -> Vec<R> {
+        let mut state = self.lock();
+        state.flushing = true;
+        let passed = state.entries.drain(..).filter_map(|(_, entry)| match entry {
+            Entry::Done { result, droppable: false } => Some(result),
+            _ => None,
+        });
+        let passed = passed.collect();
+        self.wake_all();
+        passed
+    }
+
+    /// Takes jobs again after a flush. What workers still have in hand from before is dropped when they finish.
+    pub fn resume(&self) {
+        self.lock().flushing = false;
+    }
+
+    /// Refuses what comes; workers end when nothing is queued, [`OrderedQueue::next`] when nothing is left.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.work.notify_all();
+        self.room.notify_all();
+        self.ready.notify_all();
+    }
+
+    /// The next job for a worker; `None` when closed.
+    fn take(&self) -> Option<(u64, J)> {
+        let mut state = self.lock();
+        loop {
+            let queued = state.entries.iter_mut().find(|(_, entry)| matches!(entry, Entry::Queued(_)));
+            if let Some((number, entry)) = queued
+                && let Entry::Queued(job) = std::mem::replace(entry, Entry::Running)
+            {
+                return Some((*number, job));
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Puts a worker's result in its place; `None` (the worker panicked) takes the place away.
+    fn finish(&self, number: u64, result: Option<R>) {
+        let mut state = self.lock();
+        let Some(index) = state.entries.iter().position(|(n, _)| *n == number) else { return };
+        match result {
+            Some(result) => state.entries[index].1 = Entry::Done { result, droppable: true },
+            None => {
+                state.entries.remove(index);
+                self.room.notify_one();
+            }
+        }
+        self.ready.notify_all();
+    }
+}
+
+/// What had to make room.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Dropped<J, R> {
+    /// A job that no worker had begun.
+    Job(J),
+    /// A result that had not left.
+    Result(R),
+}
+
+impl<J, R> State<J, R> {
+    fn drop_oldest(&mut self) -> Option<Dropped<J, R>> {
+        let oldest = |entry: &Entry<J, R>| match entry {
+            Entry::Queued(_) => true,
+            Entry::Running => false,
+            Entry::Done { droppable, .. } => *droppable,
+        };
+        let index = self.entries.iter().position(|(_, entry)| oldest(entry))?;
+        match self.entries.remove(index)?.1 {
+            Entry::Queued(job) => Some(Dropped::Job(job)),
+            Entry::Done { result, .. } => Some(Dropped::Result(result)),
+            Entry::Running => None,
+        }
+    }
+}
+
+/// Threads that work on a queue's jobs. Dropping them closes the queue and waits for them.
+pub struct Workers {
+    close: Box<dyn Fn() + Send + Sync>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts `count` threads named after `name`. `worker` makes the function of each; `on_panic` is told when a job
+    /// panics: its place in the queue is taken away, the thread goes on with a new function.
+    ///
+    /// # Errors
+    /// If the operating system refuses a thread.
+    pub fn start<J: Send + 'static, R: Send + 'static, W: FnMut(J) -> R>(
+        queue: &Arc<OrderedQueue<J, R>>,
+        name: &str,
+        count: usize,
+        worker: impl Fn() -> W + Send + Clone + 'static,
+        on_panic: impl Fn() + Send + Clone + 'static,
+    ) -> std::io::Result<Workers> {
+        let closing = queue.clone();
+        let mut workers = Workers { close: Box::new(move || closing.close()), threads: Vec::with_capacity(count) };
+        for index in 0..count {
+            let (queue, worker, on_panic) = (queue.clone(), worker.clone(), on_panic.clone());
+            let thread = std::thread::Builder::new().name(format!("{name}:{index}"));
+            workers.threads.push(thread.spawn(move || work(&queue, &worker, &on_panic))?);
+        }
+        Ok(workers)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        (self.close)();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked outside a job has nothing more to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work<J, R, W: FnMut(J) -> R>(queue: &OrderedQueue<J, R>, worker: &impl Fn() -> W, on_panic: &impl Fn()) {
+    let mut function = worker();
+    while let Some((number, job)) = queue.take() {
+        // A panic may leave the function's buffers half-written: it is made anew.
+        let result = catch_unwind(AssertUnwindSafe(|| function(job))).ok();
+        if result.is_none() {
+            on_panic();
+            function = worker();
+        }
+        queue.finish(number, result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    fn doubling(queue: &Arc<OrderedQueue<u64, u64>>, count: usize) -> Workers {
+        let worker = || {
+            |job: u64| {
+                // The first of every seven takes longest, so that results come out of order.
+                thread::sleep(Duration::from_micros(if job.is_multiple_of(7) { 900 } else { 50 }));
+                2 * job
+            }
+        };
+        Workers::start(queue, "test", count, worker, || {}).expect("threads")
+    }
+
+    #[test]
+    fn results_leave_in_order() {
+        let queue = Arc::new(OrderedQueue::new(5));
+        let _workers = doubling(&queue, 3);
+        let producer = thread::spawn({
+            let queue = queue.clone();
+            move || {
+                for job in 0..500 {
+                    match job % 10 {
+                        9 => queue.pass(1_000_000 + job).expect("open"),
+                        _ => drop(queue.submit(job, Full::Wait).expect("open")),
+                    }
+                    assert!(queue.len() <= 5);
+                }
+                queue.close();
+            }
+        });
+        let mut expected = 0;
+        while let Some(result) = queue.next() {
+            assert_eq!(result, if expected % 10 == 9 { 1_000_000 + expected } else { 2 * expected });
+            expected += 1;
+        }
+        assert_eq!(expected, 500);
+        producer.join().expect("producer");
+    }
+
+    #[test]
+    fn a_full_queue_blocks_until_flushed() {
+        let queue = Arc::new(OrderedQueue::<u64, u64>::new(2));
+        queue.submit(1, Full::Wait).expect("room");
+        queue.submit(2, Full::Wait).expect("room");
+        let blocked = thread::spawn({
+            let queue = queue.clone();
+            move || queue.submit(3, Full::Wait)
+        });
+        thread::sleep(Duration::from_millis(20));
+        assert!(!blocked.is_finished());
+        assert_eq!(queue.flush(), [0; 0]);
+        assert_eq!(blocked.join().expect("no panic"), Err(Refused));
+        assert_eq!(queue.next(), None);
+        assert_eq!(queue.pass(9), Err(Refused));
+        queue.resume();
+        queue.pass(9).expect("open again");
+        assert_eq!(queue.next(), Some(9));
+    }
+
+    #[test]
+    fn a_leaky_queue_drops_the_oldest() {
+        let queue = OrderedQueue::<u64, u64>::new(3);
+        for job in 1..=3 {
+            assert_eq!(queue.submit(job, Full::DropOldest), Ok(None));
+        }
+        assert_eq!(queue.submit(4, Full::DropOldest), Ok(Some(Dropped::Job(1))));
+        let (number, job) = queue.take().expect("a job");
+        assert_eq!(job, 2);
+        assert_eq!(queue.submit(5, Full::DropOldest), Ok(Some(Dropped::Job(3))), "what runs is not dropped");
+        queue.finish(number, Some(20));
+        assert_eq!(queue.submit(6, Full::DropOldest), Ok(Some(Dropped::Result(20))));
+    }
+
+    #[test]
+    fn results_from_before_a_flush_are_dropped() {
+        let queue = OrderedQueue::<u64, u64>::new(3);
+        queue.submit(1, Full::Wait).expect("room");
+        queue.pass(5).expect("room");
+        queue.submit(2, Full::Wait).expect("room");
+        let (number, _) = queue.take().expect("a job");
+        assert_eq!(queue.flush(), [5], "what was passed is given back");
+        queue.resume();
+        queue.pass(7).expect("open");
+        queue.finish(number, Some(1));
+        assert_eq!(queue.next(), Some(7));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_panic_costs_one_job() {
+        let queue = Arc::new(OrderedQueue::new(4));
+        let panics = Arc::new(AtomicUsize::new(0));
+        let counted = panics.clone();
+        let worker = || {
+            |job: u64| {
+                assert!(job != 2, "a job that panics");
+                job
+            }
+        };
+        let on_panic = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        };
+        let workers = Workers::start(&queue, "test", 1, worker, on_panic).expect("a thread");
+        for job in 1..=4 {
+            queue.submit(job, Full::Wait).expect("open");
+        }
+        assert_eq!([queue.next(), queue.next(), queue.next()], [Some(1), Some(3), Some(4)]);
+        drop(workers);
+        assert_eq!(panics.load(Ordering::Relaxed), 1);
+    }
+}

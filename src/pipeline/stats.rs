@@ -1,0 +1,241 @@
+//! What a pipeline tells about itself: counters, latency, time per stage. Lock-free; the same numbers go to whoever
+//! listens behind the `metrics` facade.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Everything that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Frames taken.
+    FramesIn,
+    /// Frames given out.
+    FramesOut,
+    /// Bytes taken.
+    BytesIn,
+    /// Bytes given out.
+    BytesOut,
+    /// Frames dropped here: no room in a leaky queue, or a worker that panicked.
+    Dropped,
+    /// Frames whose counters have not come.
+    Lost,
+    /// Frames that came after later ones.
+    Reordered,
+    /// Frames that came again.
+    Replayed,
+    /// Frames and headers that did not verify.
+    Rejected,
+}
+
+impl Counter {
+    /// Every counter.
+    pub const ALL: [Counter; 9] = [
+        Counter::FramesIn,
+        Counter::FramesOut,
+        Counter::BytesIn,
+        Counter::BytesOut,
+        Counter::Dropped,
+        Counter::Lost,
+        Counter::Reordered,
+        Counter::Replayed,
+        Counter::Rejected,
+    ];
+
+    /// Name of the field in `stats`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counter::FramesIn => "frames-in",
+            Counter::FramesOut => "frames-out",
+            Counter::BytesIn => "bytes-in",
+            Counter::BytesOut => "bytes-out",
+            Counter::Dropped => "dropped",
+            Counter::Lost => "lost",
+            Counter::Reordered => "reordered",
+            Counter::Replayed => "replayed",
+            Counter::Rejected => "rejected",
+        }
+    }
+
+    fn series(self) -> &'static str {
+        match self {
+            Counter::FramesIn => "chaosveil_frames_in_total",
+            Counter::FramesOut => "chaosveil_frames_out_total",
+            Counter::BytesIn => "chaosveil_bytes_in_total",
+            Counter::BytesOut => "chaosveil_bytes_out_total",
+            Counter::Dropped => "chaosveil_dropped_total",
+            Counter::Lost => "chaosveil_lost_total",
+            Counter::Reordered => "chaosveil_reordered_total",
+            Counter::Replayed => "chaosveil_replayed_total",
+            Counter::Rejected => "chaosveil_rejected_total",
+        }
+    }
+}
+
+/// Where a frame's time goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// From the queue's entrance to a worker.
+    Wait,
+    /// Seal or open, chaotic stage included.
+    Work,
+    /// From the worker to the source pad.
+    Order,
+    /// In downstream's hands.
+    Push,
+}
+
+impl Stage {
+    /// Every stage, in the order in which a frame meets them.
+    pub const ALL: [Stage; 4] = [Stage::Wait, Stage::Work, Stage::Order, Stage::Push];
+
+    /// Name of the stage.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Wait => "wait",
+            Stage::Work => "work",
+            Stage::Order => "order",
+            Stage::Push => "push",
+        }
+    }
+}
+
+/// Counters and times of one element or run.
+pub struct Stats {
+    counters: [AtomicU64; Counter::ALL.len()],
+    stages_ns: [AtomicU64; Stage::ALL.len()],
+    latency: Histogram,
+    series: [metrics::Counter; Counter::ALL.len()],
+    stage_series: [metrics::Histogram; Stage::ALL.len()],
+    latency_series: metrics::Histogram,
+}
+
+impl Stats {
+    /// Counters from zero, also told to the `metrics` recorder under the labels `element` and `direction`.
+    pub fn new(element: &str, direction: &'static str) -> Stats {
+        let labels = || [("element", element.to_owned()), ("direction", direction.to_owned())];
+        Stats {
+            counters: Default::default(),
+            stages_ns: Default::default(),
+            latency: Histogram::default(),
+            series: Counter::ALL.map(|counter| metrics::counter!(counter.series(), &labels())),
+            stage_series: Stage::ALL.map(|stage| {
+                let [element, direction] = labels();
+                metrics::histogram!(
+                    "chaosveil_stage_seconds",
+                    &[element, direction, ("stage", stage.name().to_owned())]
+                )
+            }),
+            latency_series: metrics::histogram!("chaosveil_latency_seconds", &labels()),
+        }
+    }
+
+    /// Adds to a counter.
+    pub fn add(&self, counter: Counter, amount: u64) {
+        self.counters[counter as usize].fetch_add(amount, Relaxed);
+        self.series[counter as usize].increment(amount);
+    }
+
+    /// Sets a counter that is known as a total.
+    pub fn set(&self, counter: Counter, total: u64) {
+        self.counters[counter as usize].store(total, Relaxed);
+        self.series[counter as usize].absolute(total);
+    }
+
+    /// A counter's total.
+    pub fn total(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Relaxed)
+    }
+
+    /// Adds the time that a frame spent in a stage.
+    pub fn add_stage(&self, stage: Stage, time: Duration) {
+        self.stages_ns[stage as usize].fetch_add(time.as_nanos() as u64, Relaxed);
+        self.stage_series[stage as usize].record(time);
+    }
+
+    /// Time that all frames together spent in a stage.
+    pub fn stage_total(&self, stage: Stage) -> Duration {
+        Duration::from_nanos(self.stages_ns[stage as usize].load(Relaxed))
+    }
+
+    /// Adds the time that a frame took from entrance to exit.
+    pub fn add_latency(&self, time: Duration) {
+        self.latency.add(time.as_nanos() as u64);
+        self.latency_series.record(time);
+    }
+
+    /// The latency that the given share of frames did not exceed (upper edge of a bucket at most 1/16 wide); zero
+    /// before the first frame.
+    pub fn latency_quantile(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.latency.quantile(share))
+    }
+}
+
+/// Sub-buckets of each power of two.
+const STEPS: usize = 16;
+
+/// Counts by size: 16 buckets for each power of two.
+struct Histogram([AtomicU64; 64 * STEPS]);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Histogram {
+    fn add(&self, value: u64) {
+        self.0[bucket(value)].fetch_add(1, Relaxed);
+    }
+
+    fn quantile(&self, share: f64) -> u64 {
+        let total: u64 = self.0.iter().map(|count| count.load(Relaxed)).sum();
+        let mut left = (total as f64 * share).ceil().max(1.0) as u64;
+        for (index, count) in self.0.iter().enumerate() {
+            let count = count.load(Relaxed);
+            if count >= left {
+                return upper_edge(index);
+            }
+            left -= count;
+        }
+        0
+    }
+}
+
+fn bucket(value: u64) -> usize {
+    let value = value.max(STEPS as u64);
+    let power = value.ilog2() as usize;
+    power * STEPS + (value >> (power - 4)) as usize - STEPS
+}
+
+fn upper_edge(bucket: usize) -> u64 {
+    let (power, step) = (bucket / STEPS, bucket % STEPS);
+    ((STEPS + step + 1) as u64) << (power.max(4) - 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_a_bucket() {
+        let stats = Stats::new("test", "encrypt");
+        assert_eq!(stats.latency_quantile(0.5), Duration::ZERO);
+        for us in 1..=1000 {
+            stats.add_latency(Duration::from_micros(us));
+        }
+        for (share, exact_us) in [(0.5, 500.0), (0.99, 990.0)] {
+            let ratio = stats.latency_quantile(share).as_nanos() as f64 / 1000.0 / exact_us;
+            assert!((1.0..1.0 + 1.0 / 16.0 + 0.01).contains(&ratio), "{share}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn any_value_has_a_bucket() {
+        for value in [0, 1, 15, 16, 17, 1 << 40, u64::MAX] {
+            assert!(bucket(value) < 64 * STEPS);
+            assert!(value == u64::MAX || upper_edge(bucket(value)) > value);
+        }
+    }
+}
