@@ -21,6 +21,7 @@ pub mod backend;
 pub mod chaos;
 pub mod error;
 pub mod frame;
+pub mod gst;
 pub mod pipeline;
 pub mod seal;
 

@@ -1,0 +1,772 @@
+//! `chaosdec`: the inverse of `chaosenc`.
+//!
+//! ```text
+//! gst-launch-1.0 filesrc location=test.cveil ! chaosdec key-file=psk.key ! videoconvert ! autovideosink
+//! ```
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock, Mutex},
+    time::Instant,
+};
+
+use gst::{glib, prelude::*, subclass::prelude::*};
+
+use super::{
+    decrypter::{DecryptJob, DecryptWorker, Decrypted, Decrypter, Item, OpenedFrame, SharedDecrypter},
+    encrypter::count_frame,
+    runner::{PostLimit, Runner, lock, post_event},
+    settings::{CommonSettings, path, path_value},
+    stats,
+    types::Profiles,
+    video::{self, Content, RawVideo},
+};
+use crate::{
+    Error, Result,
+    pipeline::{BufferPool, Counter, Stats},
+    seal::{DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, ReaderPolicy, Session, StreamReader, Verdict},
+};
+
+static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("chaosdec", gst::DebugColorFlags::empty(), Some("Chaosveil decrypter")));
+
+glib::wrapper! {
+    /// Decrypts what `chaosenc` made.
+    pub struct ChaosDec(ObjectSubclass<imp::ChaosDec>) @extends gst::Element, gst::Object;
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    common: CommonSettings,
+    identity_file: Option<PathBuf>,
+    accept_profiles: Profiles,
+    accept_new_stream: bool,
+    replay_window: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            common: CommonSettings::default(),
+            identity_file: None,
+            accept_profiles: Profiles::HARDENED | Profiles::AEAD,
+            accept_new_stream: false,
+            replay_window: DEFAULT_REPLAY_WINDOW,
+        }
+    }
+}
+
+impl Settings {
+    fn identities(&self) -> Result<Identities> {
+        let mut identities = Identities::default();
+        if let Some(path) = &self.identity_file {
+            identities.add_file(path)?;
+        }
+        if let Some(path) = &self.common.key_file {
+            identities.set_preshared_file(path)?;
+        }
+        if let Some(path) = &self.common.passphrase_file {
+            identities.set_passphrase_file(path)?;
+        }
+        if let Some(key) = self.common.preshared()? {
+            identities.set_preshared(key);
+        }
+        match identities.is_empty() {
+            true => Err(Error::NoKey("set identity-file, key-file or passphrase-file")),
+            false => Ok(identities),
+        }
+    }
+
+    fn policy(&self) -> ReaderPolicy {
+        ReaderPolicy {
+            profiles: self.accept_profiles.list(),
+            accept_new_stream: self.accept_new_stream,
+            replay_window: self.replay_window,
+        }
+    }
+}
+
+/// What the source pad has been told, and what the stream has shown.
+#[derive(Default)]
+struct Told {
+    description: Option<([u8; 16], u64)>,
+    caps: Option<gst::Caps>,
+    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    /// Running time at the end of the last frame.
+    reached: gst::ClockTime,
+    /// What our running time is ahead of the sender's, in nanoseconds, if the stream was joined late or follows another.
+    ahead_ns: Option<i128>,
+    frames: u64,
+    /// Counters of this stream, and of all before it, that have not come.
+    lost: u64,
+    lost_before: u64,
+    ended: bool,
+    opened: bool,
+    waiting: bool,
+    /// Something is missing before the next frame.
+    gap: bool,
+    /// A local flush has thrown frames away.
+    flushed: bool,
+    posts: PostLimit,
+    /// Why the stream could not be opened, told at its end.
+    refusal: Option<Error>,
+}
+
+impl Told {
+    /// A frame leaves; true if something is missing before it.
+    fn count_frame(&mut self, frame: &gst::BufferRef) -> bool {
+        (self.frames, self.ended) = (self.frames + 1, false);
+        let end = frame.pts().map(|pts| pts + frame.duration().unwrap_or_default());
+        let running = self.segment.as_ref().zip(end).and_then(|(segment, end)| segment.to_running_time(end));
+        self.reached = self.reached.max(running.unwrap_or_default());
+        std::mem::take(&mut self.gap)
+    }
+
+    /// So many counters of this stream have not come; returns how many in all.
+    fn count_lost(&mut self, lost: u64) -> u64 {
+        self.lost = lost;
+        self.lost_before + lost
+    }
+}
+
+mod imp {
+    use super::*;
+
+    type DecryptRunner = Runner<DecryptJob, Decrypted>;
+
+    /// From READY to READY.
+    struct Run {
+        shared: SharedDecrypter,
+        runner: Arc<DecryptRunner>,
+    }
+
+    /// See the wrapper.
+    pub struct ChaosDec {
+        sink_pad: gst::Pad,
+        src_pad: gst::Pad,
+        settings: Mutex<Settings>,
+        run: Mutex<Option<Run>>,
+        /// Cipher pictures on the sink pad; `None` for packets.
+        pictures: Mutex<Option<Arc<RawVideo>>>,
+        /// The sink pad's segment.
+        segment: Mutex<gst::Segment>,
+        told: Mutex<Told>,
+        stats: Mutex<Arc<Stats>>,
+        backend_name: Mutex<&'static str>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for ChaosDec {
+        const NAME: &'static str = "GstChaosDec";
+        type Type = super::ChaosDec;
+        type ParentType = gst::Element;
+
+        fn with_class(class: &Self::Class) -> Self {
+            let sink = class.pad_template("sink").expect("made in pad_templates");
+            let sink_pad = gst::Pad::builder_from_template(&sink)
+                .chain_function(|pad, parent, buffer| {
+                    let panicked = || Err(gst::FlowError::Error);
+                    ChaosDec::catch_panic_pad_function(parent, panicked, |this| this.sink_chain(pad, buffer))
+                })
+                .event_function(|pad, parent, event| {
+                    ChaosDec::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
+                })
+                .query_function(|pad, parent, query| {
+                    ChaosDec::catch_panic_pad_function(parent, || false, |this| this.sink_query(pad, query))
+                })
+                .build();
+            let src = class.pad_template("src").expect("made in pad_templates");
+            let src_pad = gst::Pad::builder_from_template(&src)
+                .activatemode_function(|pad, parent, mode, active| {
+                    let panicked = || Err(gst::loggable_error!(CAT, "panic while activating"));
+                    ChaosDec::catch_panic_pad_function(parent, panicked, |this| this.src_activate(pad, mode, active))
+                })
+                .query_function(|pad, parent, query| {
+                    ChaosDec::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
+                })
+                .build();
+            ChaosDec {
+                sink_pad,
+                src_pad,
+                settings: Mutex::default(),
+                run: Mutex::default(),
+                pictures: Mutex::default(),
+                segment: Mutex::new(gst::Segment::new()),
+                told: Mutex::default(),
+                stats: Mutex::new(Arc::new(Stats::new("chaosdec", "decrypt"))),
+                backend_name: Mutex::new(""),
+            }
+        }
+    }
+
+    impl ObjectImpl for ChaosDec {
+        fn properties() -> &'static [glib::ParamSpec] {
+            static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(parameters);
+            &PROPERTIES
+        }
+
+        fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+            let mut settings = lock(&self.settings);
+            if settings.common.set(pspec.name(), value) {
+                return;
+            }
+            let get = "type checked by GObject";
+            match pspec.name() {
+                "identity-file" => {
+                    settings.identity_file = value.get::<Option<String>>().expect(get).map(PathBuf::from);
+                }
+                "accept-profiles" => settings.accept_profiles = value.get().expect(get),
+                "accept-new-stream" => settings.accept_new_stream = value.get().expect(get),
+                "replay-window" => settings.replay_window = value.get().expect(get),
+                name => unreachable!("no property {name}"),
+            }
+        }
+
+        fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+            if pspec.name() == "stats" {
+                return self.stats_structure().to_value();
+            }
+            let settings = lock(&self.settings);
+            if let Some(value) = settings.common.get(pspec.name()) {
+                return value;
+            }
+            match pspec.name() {
+                "identity-file" => path_value(&settings.identity_file),
+                "accept-profiles" => settings.accept_profiles.to_value(),
+                "accept-new-stream" => settings.accept_new_stream.to_value(),
+                "replay-window" => settings.replay_window.to_value(),
+                name => unreachable!("no property {name}"),
+            }
+        }
+
+        fn constructed(&self) {
+            self.parent_constructed();
+            let object = self.obj();
+            object.add_pad(&self.sink_pad).expect("a new element has no pads");
+            object.add_pad(&self.src_pad).expect("a new element has no pads");
+        }
+    }
+
+    impl GstObjectImpl for ChaosDec {}
+
+    impl ElementImpl for ChaosDec {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new(
+                    "Chaosveil decrypter",
+                    "Filter/Decryptor/Video",
+                    "Verifies and decrypts packets and cipher pictures; nothing leaves that has not verified",
+                    "The Chaosveil developers",
+                )
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                let always = gst::PadPresence::Always;
+                let template = |name, direction, caps: &gst::Caps| {
+                    gst::PadTemplate::new(name, direction, always, caps).expect("valid template")
+                };
+                vec![
+                    template("sink", gst::PadDirection::Sink, &video::cipher_caps()),
+                    template("src", gst::PadDirection::Src, &gst::Caps::new_any()),
+                ]
+            });
+            &TEMPLATES
+        }
+
+        fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+            match transition {
+                gst::StateChange::NullToReady => self.check().map_err(|error| self.start_failed(&error))?,
+                gst::StateChange::ReadyToPaused => self.start().map_err(|error| self.start_failed(&error))?,
+                // Wakes the threads that wait in the queue, or the pads could not be deactivated.
+                gst::StateChange::PausedToReady => {
+                    if let Some((_, runner)) = self.parts() {
+                        runner.flush(&self.src_pad);
+                    }
+                }
+                _ => {}
+            }
+            let success = self.parent_change_state(transition)?;
+            if transition == gst::StateChange::PausedToReady {
+                // Workers are joined when the run goes, and not under the lock.
+                let run = lock(&self.run).take();
+                drop(run);
+                gst::info!(CAT, imp = self, "{}", self.obj().property::<gst::Structure>("stats"));
+            }
+            Ok(success)
+        }
+    }
+
+    impl ChaosDec {
+        fn start_failed(&self, error: &Error) -> gst::StateChangeError {
+            gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
+            gst::StateChangeError
+        }
+
+        /// Refuses bad settings before anything flows.
+        fn check(&self) -> Result<()> {
+            let settings = lock(&self.settings).clone();
+            settings.identities()?;
+            settings.common.engine().map(drop)
+        }
+
+        fn start(&self) -> Result<()> {
+            let settings = lock(&self.settings).clone();
+            let engine = settings.common.engine()?;
+            *lock(&self.backend_name) = engine.backend.name();
+            let stats = Arc::new(Stats::new(&self.obj().name(), "decrypt"));
+            *lock(&self.stats) = stats.clone();
+            *lock(&self.told) = Told::default();
+            *lock(&self.pictures) = None;
+            let reader = StreamReader::new(Arc::new(settings.identities()?), settings.policy());
+            let pool = BufferPool::new(2 * settings.common.capacity() + 2);
+            let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
+            let (counting, element, working) = (stats.clone(), self.obj().downgrade(), shared.clone());
+            let runner = Runner::start(
+                "chaosdec",
+                settings.common.worker_count(),
+                settings.common.capacity(),
+                settings.common.leaky.into(),
+                move || {
+                    let (shared, engine) = (working.clone(), engine.clone());
+                    let mut worker = DecryptWorker::new(shared, engine, pool.clone(), stats.clone());
+                    move |job| worker.run(job)
+                },
+                move || {
+                    counting.add(Counter::Dropped, 1);
+                    if let Some(element) = element.upgrade() {
+                        post_event(element.upcast_ref(), "worker-panic", None, "a frame was dropped");
+                    }
+                },
+            )?;
+            *lock(&self.run) = Some(Run { shared, runner: Arc::new(runner) });
+            Ok(())
+        }
+
+        fn parts(&self) -> Option<(SharedDecrypter, Arc<DecryptRunner>)> {
+            lock(&self.run).as_ref().map(|run| (run.shared.clone(), run.runner.clone()))
+        }
+
+        fn stats_structure(&self) -> gst::Structure {
+            let told = lock(&self.told);
+            let mut structure = stats::structure(&lock(&self.stats), *lock(&self.backend_name));
+            structure.set("end-seen", told.ended);
+            structure
+        }
+
+        fn src_activate(&self, pad: &gst::Pad, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
+            match (mode, active) {
+                (gst::PadMode::Push, true) => self.start_task(pad),
+                (gst::PadMode::Push, false) => match self.parts() {
+                    Some((_, runner)) => runner.stop_task(pad),
+                    None => Ok(()),
+                },
+                _ => Err(gst::loggable_error!(CAT, "only push mode")),
+            }
+        }
+
+        fn start_task(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
+            let Some((_, runner)) = self.parts() else {
+                return Err(gst::loggable_error!(CAT, "not started"));
+            };
+            let weak = self.obj().downgrade();
+            runner.start_task(pad, move |result| match weak.upgrade() {
+                Some(element) => element.imp().deliver(result),
+                None => Err(gst::FlowError::Flushing),
+            })
+        }
+
+        // -- source pad's task ---------------------------------------------------------------------------------
+
+        fn deliver(&self, result: Decrypted) -> Result<gst::FlowSuccess, gst::FlowError> {
+            match result {
+                Decrypted::Frame(frame) => return self.deliver_frame(*frame),
+                Decrypted::End { session, counter, frames } => self.end_seen(&session, counter, frames),
+                Decrypted::News(session, news) => self.header_news(&session, news),
+                Decrypted::Rejected(counter, error) => self.reject(counter, error),
+                Decrypted::Event(event) if event.type_() == gst::EventType::Eos => {
+                    self.end_of_input();
+                    self.src_pad.push_event(event);
+                    return Err(gst::FlowError::Eos);
+                }
+                // A gap before the first frame has no caps and segment to stand in.
+                Decrypted::Event(event) if event.type_() == gst::EventType::Gap => {
+                    if lock(&self.told).description.is_some() {
+                        self.src_pad.push_event(event);
+                    }
+                }
+                Decrypted::Event(event) => drop(self.src_pad.push_event(event)),
+            }
+            Ok(gst::FlowSuccess::Ok)
+        }
+
+        fn deliver_frame(&self, mut frame: OpenedFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let stats = lock(&self.stats).clone();
+            match self.admit(&frame.session, frame.counter) {
+                Verdict::Fresh => {}
+                Verdict::Reordered => {
+                    stats.add(Counter::Reordered, 1);
+                    self.post("reordered", Some(frame.counter), "it came after later frames and was dropped");
+                    return Ok(gst::FlowSuccess::Ok);
+                }
+                Verdict::Replayed => {
+                    stats.add(Counter::Replayed, 1);
+                    self.post("replayed", Some(frame.counter), "it came before, or is too old to tell; dropped");
+                    return Ok(gst::FlowSuccess::Ok);
+                }
+            }
+            self.tell_description(&frame);
+            if let Some(tags) = &frame.tags {
+                self.src_pad.push_event(gst::event::Tag::new(tags.clone()));
+            }
+            if lock(&self.told).count_frame(&frame.buffer)
+                && let Some(buffer) = frame.buffer.get_mut()
+            {
+                buffer.set_flags(buffer.flags() | gst::BufferFlags::DISCONT);
+            }
+            let (bytes, begun) = (frame.buffer.size(), Instant::now());
+            let flow = self.src_pad.push(frame.buffer);
+            if flow.is_ok() {
+                stats.add(Counter::BytesOut, bytes as u64);
+                count_frame(&stats, frame.entered, frame.finished, begun);
+            }
+            flow
+        }
+
+        /// Asks the replay window, and tells what has not come.
+        fn admit(&self, session: &Session, counter: u64) -> Verdict {
+            let before = session.lost();
+            let verdict = session.admit(counter);
+            let after = session.lost();
+            if before != after {
+                let total = lock(&self.told).count_lost(after);
+                lock(&self.stats).set(Counter::Lost, total);
+            }
+            if after > before {
+                lock(&self.told).gap = true;
+                self.post("lost", Some(counter), &format!("{} before this one have not come", after - before));
+            }
+            verdict
+        }
+
+        fn header_news(&self, session: &Session, news: HeaderNews) {
+            match news {
+                HeaderNews::Repeated => {}
+                HeaderNews::NewDescription(counter) => drop(self.admit(session, counter)),
+                HeaderNews::NewStream => {
+                    let mut told = lock(&self.told);
+                    let cut_off = told.opened && !told.ended;
+                    (told.opened, told.ended, told.frames, told.flushed) = (true, false, 0, false);
+                    (told.lost_before, told.lost) = (told.lost_before + told.lost, 0);
+                    drop(told);
+                    if cut_off && lock(&self.pictures).is_none() {
+                        self.post("truncated", None, "another stream began before the end record of the last one");
+                    }
+                    self.post("new-stream", None, "a stream was opened");
+                }
+            }
+        }
+
+        fn end_seen(&self, session: &Session, counter: u64, frames: u64) {
+            if self.admit(session, counter) != Verdict::Fresh {
+                return;
+            }
+            let mut told = lock(&self.told);
+            told.ended = true;
+            // After a local flush some frames were not meant to come out.
+            let missing = if told.flushed { 0 } else { frames.saturating_sub(told.frames) };
+            drop(told);
+            if missing > 0 {
+                self.post("incomplete", Some(counter), &format!("{missing} of {frames} frames have not come out"));
+            }
+        }
+
+        fn reject(&self, counter: Option<u64>, error: Error) {
+            if matches!(error, Error::NoHeaderYet) {
+                if !std::mem::replace(&mut lock(&self.told).waiting, true) {
+                    self.post("waiting-for-header", None, "joined in the middle; a stream header comes once a second");
+                }
+                return;
+            }
+            lock(&self.stats).add(Counter::Rejected, 1);
+            lock(&self.told).gap = true;
+            self.post(reason_of(&error), counter, &error.to_string());
+            let mut told = lock(&self.told);
+            if !told.opened && told.refusal.is_none() && stands_for_stream(&error) {
+                told.refusal = Some(error);
+            }
+        }
+
+        /// Pushes caps and segment where the frame names other ones than the last frame did.
+        fn tell_description(&self, frame: &OpenedFrame) {
+            let described = &frame.described;
+            let last = lock(&self.told).description.replace(described.id);
+            if last == Some(described.id) {
+                return;
+            }
+            if last.is_none() && self.src_pad.sticky_event::<gst::event::StreamStart>(0).is_none() {
+                let number = u64::from_be_bytes(described.id.0[..8].try_into().unwrap_or_default());
+                self.src_pad.push_event(gst::event::StreamStart::new(&format!("chaosveil-{number:016x}")));
+            }
+            let caps = lock(&self.told).caps.replace(described.caps.clone());
+            if caps.as_ref() != Some(&described.caps) {
+                self.src_pad.push_event(gst::event::Caps::new(&described.caps));
+            }
+            let segment = self.segment_for(frame, last);
+            lock(&self.told).segment = Some(segment.clone());
+            self.src_pad.push_event(gst::event::Segment::new(&segment));
+        }
+
+        /// The sealed segment. For who joins in the middle, and for a stream that follows another, one in which the frame
+        /// is due at once, and the rest of the stream as long after it as the sender says.
+        fn segment_for(
+            &self,
+            frame: &OpenedFrame,
+            last: Option<([u8; 16], u64)>,
+        ) -> gst::FormattedSegment<gst::ClockTime> {
+            let (stream, description) = frame.described.id;
+            let mut segment = frame.described.segment.clone();
+            let due_at_once = match last {
+                None => frame.counter > description + 1,
+                Some((last_stream, _)) => last_stream != stream,
+            };
+            let times = frame.buffer.pts().and_then(|pts| {
+                Some((pts, segment.to_stream_time(pts)?, i128::from(segment.to_running_time(pts)?.nseconds())))
+            });
+            let Some((pts, stream_time, running_ns)) = times else { return segment };
+            let now = self.obj().current_running_time().unwrap_or_default();
+            let mut told = lock(&self.told);
+            if due_at_once {
+                let due = frame.arrival.unwrap_or(now).max(told.reached);
+                told.ahead_ns = Some(i128::from(due.nseconds()) - running_ns);
+            }
+            if let Some(ahead_ns) = told.ahead_ns {
+                segment.set_time(stream_time);
+                segment.set_start(pts);
+                segment.set_base(u64::try_from(running_ns + ahead_ns).map_or(now, gst::ClockTime::from_nseconds));
+                segment.set_offset(gst::ClockTime::ZERO);
+            }
+            segment
+        }
+
+        fn end_of_input(&self) {
+            let told = lock(&self.told);
+            if !told.opened {
+                let unknown = if told.waiting { &Error::NoHeaderYet } else { &Error::NotOurs };
+                let error = told.refusal.as_ref().unwrap_or(unknown).to_string();
+                drop(told);
+                gst::element_imp_error!(self, gst::StreamError::Decrypt, ("{error}"));
+            } else if !told.ended && lock(&self.pictures).is_none() {
+                drop(told);
+                self.post("truncated", None, "the stream ended without its end record");
+            }
+        }
+
+        fn post(&self, reason: &str, counter: Option<u64>, detail: &str) {
+            gst::info!(CAT, imp = self, "{reason}: {detail}");
+            // Bus handlers may read `stats`: nothing is locked while posting.
+            let unsaid = lock(&self.told).posts.admit(Instant::now());
+            if let Some(unsaid) = unsaid {
+                let detail = if unsaid == 0 { detail.to_owned() } else { format!("{detail} ({unsaid} events unsaid)") };
+                post_event(self.obj().upcast_ref(), reason, counter, &detail);
+            }
+        }
+
+        // -- sink pad's thread ---------------------------------------------------------------------------------
+
+        fn sink_chain(&self, _pad: &gst::Pad, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let Some((shared, runner)) = self.parts() else { return Err(gst::FlowError::Flushing) };
+            runner.flow()?;
+            let stats = lock(&self.stats).clone();
+            stats.add(Counter::BytesIn, buffer.size() as u64);
+            let arrival = lock(&self.segment)
+                .downcast_ref::<gst::ClockTime>()
+                .and_then(|segment| segment.to_running_time(buffer.pts()?));
+            let pictures = lock(&self.pictures).clone();
+            let mut items = Vec::new();
+            match pictures {
+                Some(cipher) => lock(&shared).picture(buffer, cipher, arrival, &mut items),
+                None => {
+                    let map = buffer.map_readable().map_err(|_| {
+                        gst::element_imp_error!(self, gst::ResourceError::Read, ("a buffer that cannot be read"));
+                        gst::FlowError::Error
+                    })?;
+                    lock(&shared).push(&map, arrival, &mut items);
+                }
+            }
+            self.hand_on(&runner, &stats, items)?;
+            Ok(gst::FlowSuccess::Ok)
+        }
+
+        fn hand_on(&self, runner: &DecryptRunner, stats: &Stats, items: Vec<Item>) -> Result<(), gst::FlowError> {
+            for item in items {
+                match item {
+                    Item::Pass(result) => runner.pass(result)?,
+                    Item::Job(job) => {
+                        stats.add(Counter::FramesIn, u64::from(job.is_frame()));
+                        if runner.submit(job)?.is_some() {
+                            stats.add(Counter::Dropped, 1);
+                            lock(&self.told).gap = true;
+                            self.post("dropped", None, "the queue was full");
+                        }
+                    }
+                }
+            }
+            Ok(())
+        }
+
+        fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+            use gst::EventView;
+            let Some((shared, runner)) = self.parts() else {
+                return gst::Pad::event_default(pad, Some(&*self.obj()), event);
+            };
+            match event.view() {
+                EventView::FlushStart(_) => {
+                    let forwarded = self.src_pad.push_event(event);
+                    runner.flush(&self.src_pad);
+                    forwarded
+                }
+                EventView::FlushStop(_) => {
+                    let stopped = runner.stop_task(&self.src_pad).is_ok();
+                    lock(&shared).flush();
+                    let mut told = lock(&self.told);
+                    (told.description, told.caps, told.ended, told.flushed) = (None, None, false, true);
+                    (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
+                    drop(told);
+                    let forwarded = self.src_pad.push_event(event);
+                    // A pad that was deactivated meanwhile stays so.
+                    let active = self.src_pad.mode() == gst::PadMode::Push;
+                    stopped && active && self.start_task(&self.src_pad).is_ok() && forwarded
+                }
+                EventView::Caps(caps) => self.sink_caps(caps.caps()),
+                EventView::Segment(segment) => {
+                    // The sealed one is pushed before the first frame.
+                    *lock(&self.segment) = segment.segment().clone();
+                    true
+                }
+                EventView::Eos(_) => {
+                    let mut items = Vec::new();
+                    lock(&shared).finish(&mut items);
+                    let stats = lock(&self.stats).clone();
+                    if let Err(flow) = self.hand_on(&runner, &stats, items) {
+                        gst::debug!(CAT, imp = self, "the last frames cannot leave: {flow:?}");
+                    }
+                    runner.pass_eos(&self.src_pad, Decrypted::Event(event))
+                }
+                // Tags of the carrier say nothing of what is inside.
+                EventView::Tag(_) => true,
+                _ if event.is_serialized() => runner.pass(Decrypted::Event(event)).is_ok(),
+                _ => self.src_pad.push_event(event),
+            }
+        }
+
+        fn sink_caps(&self, caps: &gst::CapsRef) -> bool {
+            let is_raw = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
+            let pictures = match is_raw.then(|| Content::of(caps)) {
+                None => None,
+                Some(Ok(Content::Raw(raw))) => Some(Arc::new(*raw)),
+                Some(Ok(Content::Opaque(_))) => {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("no cipher picture has caps {caps}"));
+                    return false;
+                }
+                Some(Err(error)) => {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                    return false;
+                }
+            };
+            *lock(&self.pictures) = pictures;
+            true
+        }
+
+        fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+            use gst::QueryViewMut;
+            match query.view_mut() {
+                QueryViewMut::Caps(query) => {
+                    let template = self.sink_pad.pad_template_caps();
+                    let caps = match query.filter() {
+                        Some(filter) => filter.intersect_with_mode(&template, gst::CapsIntersectMode::First),
+                        None => template,
+                    };
+                    query.set_result(&caps);
+                    true
+                }
+                QueryViewMut::Allocation(query) => {
+                    query.add_allocation_meta::<gst_video::VideoMeta>(None);
+                    true
+                }
+                _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+            }
+        }
+
+        fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+            use gst::QueryViewMut;
+            match query.view_mut() {
+                QueryViewMut::Latency(query) => {
+                    let mut upstream = gst::query::Latency::new();
+                    if !self.sink_pad.peer_query(&mut upstream) {
+                        return false;
+                    }
+                    let (live, min, max) = upstream.result();
+                    let (ours, most) = stats::latency(&self.sink_pad, lock(&self.settings).common.capacity());
+                    query.set(live, min + ours, max.map(|max| max + most));
+                    true
+                }
+                // What is inside is known only when a header has come.
+                QueryViewMut::Caps(query) => {
+                    let caps = self.src_pad.current_caps().unwrap_or_else(gst::Caps::new_any);
+                    let caps = match query.filter() {
+                        Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+                        None => caps,
+                    };
+                    query.set_result(&caps);
+                    true
+                }
+                _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+            }
+        }
+    }
+}
+
+/// Word for the reason of a rejection.
+fn reason_of(error: &Error) -> &'static str {
+    match error {
+        Error::WrongKey => "wrong-key",
+        Error::OtherStream => "other-stream",
+        Error::ProfileNotAccepted(_) => "profile-not-accepted",
+        _ => "rejected",
+    }
+}
+
+/// Whether an error says why a whole stream cannot be opened.
+fn stands_for_stream(error: &Error) -> bool {
+    !matches!(error, Error::OtherStream | Error::NotOurs | Error::NoHeaderYet)
+}
+
+fn parameters() -> Vec<glib::ParamSpec> {
+    let mut list = CommonSettings::parameters();
+    list.extend([
+        path("identity-file", "Identity file", "File with age identities or an SSH private key"),
+        glib::ParamSpecFlags::builder::<Profiles>("accept-profiles")
+            .default_value(Profiles::HARDENED | Profiles::AEAD)
+            .nick("Accepted profiles")
+            .blurb("Profiles that a stream may have")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("accept-new-stream")
+            .nick("Accept new stream")
+            .blurb("Let another stream that the keys open take the place of the first")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("replay-window")
+            .nick("Replay window")
+            .blurb("Counters remembered to tell late frames from replayed ones")
+            .minimum(1)
+            .maximum(1 << 20)
+            .default_value(DEFAULT_REPLAY_WINDOW)
+            .mutable_ready()
+            .build(),
+    ]);
+    list
+}

@@ -1,0 +1,651 @@
+//! `chaosenc`: encrypts video, or any other stream of buffers.
+//!
+//! ```text
+//! gst-launch-1.0 videotestsrc num-buffers=90 ! chaosenc key-file=psk.key ! filesink location=test.cveil
+//! ```
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock, Mutex},
+    time::Instant,
+};
+
+use gst::{glib, prelude::*, subclass::prelude::*};
+
+use super::{
+    encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Place, Ready, SharedEncrypter},
+    runner::{Runner, lock, post_event},
+    settings::{CommonSettings, number, path, path_value},
+    stats,
+    types::{Aead, Output, Profile, Transport},
+    video,
+};
+use crate::{
+    Error, Result,
+    pipeline::{BufferPool, Counter, Stats},
+    seal::{Recipients, StreamSecrets, StreamWriter},
+};
+
+static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("chaosenc", gst::DebugColorFlags::empty(), Some("Chaosveil encrypter")));
+
+glib::wrapper! {
+    /// Encrypts video, or any other stream of buffers.
+    pub struct ChaosEnc(ObjectSubclass<imp::ChaosEnc>) @extends gst::Element, gst::Object;
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    common: CommonSettings,
+    profile: Profile,
+    aead: Aead,
+    output: Output,
+    transport: Transport,
+    recipients: Option<String>,
+    recipient_file: Option<PathBuf>,
+    allow_insecure: bool,
+    track: u32,
+    tracks: u32,
+    recording: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            common: CommonSettings::default(),
+            profile: Profile::default(),
+            aead: Aead::default(),
+            output: Output::default(),
+            transport: Transport::default(),
+            recipients: None,
+            recipient_file: None,
+            allow_insecure: false,
+            track: 0,
+            tracks: 1,
+            recording: None,
+        }
+    }
+}
+
+impl Settings {
+    fn recipients(&self) -> Result<Recipients> {
+        let mut recipients = Recipients::default();
+        for recipient in self.recipients.iter().flat_map(|list| list.split(',')).filter(|r| !r.trim().is_empty()) {
+            recipients.add(recipient)?;
+        }
+        if let Some(path) = &self.recipient_file {
+            recipients.add_file(path)?;
+        }
+        if let Some(path) = &self.common.key_file {
+            recipients.set_preshared_file(path)?;
+        }
+        if let Some(path) = &self.common.passphrase_file {
+            recipients.set_passphrase_file(path)?;
+        }
+        if let Some(key) = self.common.preshared()? {
+            recipients.set_preshared(key);
+        }
+        match recipients.is_empty() {
+            true => Err(Error::NoKey(
+                "set recipients, recipient-file, key-file or passphrase-file (`chaosveil keygen` makes keys)",
+            )),
+            false => Ok(recipients),
+        }
+    }
+
+    fn check_profile(&self) -> Result<()> {
+        match self.profile == Profile::Chaos && !self.allow_insecure {
+            true => Err(Error::Refused(
+                "profile=chaos is for research: it hides nothing from whoever knows or guesses content; \
+                 use profile=hardened, or set allow-insecure=true",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn place(&self) -> Result<Place> {
+        let track = u16::try_from(self.track).ok().filter(|&track| u32::from(track) < self.tracks);
+        let recording = match self.recording.as_deref() {
+            None | Some("") => None,
+            Some(digits) => Some(
+                u128::from_str_radix(digits, 16)
+                    .ok()
+                    .filter(|_| digits.len() == 32)
+                    .ok_or(Error::Refused("recording takes 32 hexadecimal digits"))?,
+            ),
+        };
+        Ok(Place {
+            track: track.ok_or(Error::Refused("track must be below tracks"))?,
+            tracks: self.tracks as u16,
+            recording: recording.map(u128::to_be_bytes),
+        })
+    }
+}
+
+mod imp {
+    use super::*;
+
+    type EncryptRunner = Runner<EncryptJob, Encrypted>;
+
+    /// From READY to READY.
+    struct Run {
+        encrypter: SharedEncrypter,
+        runner: Arc<EncryptRunner>,
+    }
+
+    /// See the wrapper.
+    pub struct ChaosEnc {
+        sink_pad: gst::Pad,
+        src_pad: gst::Pad,
+        settings: Mutex<Settings>,
+        run: Mutex<Option<Run>>,
+        stats: Mutex<Arc<Stats>>,
+        backend_name: Mutex<&'static str>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for ChaosEnc {
+        const NAME: &'static str = "GstChaosEnc";
+        type Type = super::ChaosEnc;
+        type ParentType = gst::Element;
+
+        fn with_class(class: &Self::Class) -> Self {
+            let sink = class.pad_template("sink").expect("made in pad_templates");
+            let sink_pad = gst::Pad::builder_from_template(&sink)
+                .chain_function(|pad, parent, buffer| {
+                    let panicked = || Err(gst::FlowError::Error);
+                    ChaosEnc::catch_panic_pad_function(parent, panicked, |this| this.sink_chain(pad, buffer))
+                })
+                .event_function(|pad, parent, event| {
+                    ChaosEnc::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
+                })
+                .query_function(|pad, parent, query| {
+                    ChaosEnc::catch_panic_pad_function(parent, || false, |this| this.sink_query(pad, query))
+                })
+                .build();
+            let src = class.pad_template("src").expect("made in pad_templates");
+            let src_pad = gst::Pad::builder_from_template(&src)
+                .activatemode_function(|pad, parent, mode, active| {
+                    let panicked = || Err(gst::loggable_error!(CAT, "panic while activating"));
+                    ChaosEnc::catch_panic_pad_function(parent, panicked, |this| this.src_activate(pad, mode, active))
+                })
+                .query_function(|pad, parent, query| {
+                    ChaosEnc::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
+                })
+                .flags(gst::PadFlags::FIXED_CAPS)
+                .build();
+            ChaosEnc {
+                sink_pad,
+                src_pad,
+                settings: Mutex::default(),
+                run: Mutex::default(),
+                stats: Mutex::new(Arc::new(Stats::new("chaosenc", "encrypt"))),
+                backend_name: Mutex::new(""),
+            }
+        }
+    }
+
+    impl ObjectImpl for ChaosEnc {
+        fn properties() -> &'static [glib::ParamSpec] {
+            static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(parameters);
+            &PROPERTIES
+        }
+
+        fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+            let mut settings = lock(&self.settings);
+            if settings.common.set(pspec.name(), value) {
+                return;
+            }
+            let get = "type checked by GObject";
+            match pspec.name() {
+                "profile" => settings.profile = value.get().expect(get),
+                "aead" => settings.aead = value.get().expect(get),
+                "output" => settings.output = value.get().expect(get),
+                "transport" => settings.transport = value.get().expect(get),
+                "recipients" => settings.recipients = value.get().expect(get),
+                "recipient-file" => {
+                    settings.recipient_file = value.get::<Option<String>>().expect(get).map(PathBuf::from);
+                }
+                "allow-insecure" => settings.allow_insecure = value.get().expect(get),
+                "track" => settings.track = value.get().expect(get),
+                "tracks" => settings.tracks = value.get().expect(get),
+                "recording" => settings.recording = value.get().expect(get),
+                name => unreachable!("no property {name}"),
+            }
+        }
+
+        fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+            if pspec.name() == "stats" {
+                return stats::structure(&lock(&self.stats), *lock(&self.backend_name)).to_value();
+            }
+            let settings = lock(&self.settings);
+            if let Some(value) = settings.common.get(pspec.name()) {
+                return value;
+            }
+            match pspec.name() {
+                "profile" => settings.profile.to_value(),
+                "aead" => settings.aead.to_value(),
+                "output" => settings.output.to_value(),
+                "transport" => settings.transport.to_value(),
+                "recipients" => settings.recipients.to_value(),
+                "recipient-file" => path_value(&settings.recipient_file),
+                "allow-insecure" => settings.allow_insecure.to_value(),
+                "track" => settings.track.to_value(),
+                "tracks" => settings.tracks.to_value(),
+                "recording" => settings.recording.to_value(),
+                name => unreachable!("no property {name}"),
+            }
+        }
+
+        fn constructed(&self) {
+            self.parent_constructed();
+            let object = self.obj();
+            object.add_pad(&self.sink_pad).expect("a new element has no pads");
+            object.add_pad(&self.src_pad).expect("a new element has no pads");
+        }
+    }
+
+    impl GstObjectImpl for ChaosEnc {}
+
+    impl ElementImpl for ChaosEnc {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new(
+                    "Chaosveil encrypter",
+                    "Filter/Encryptor/Video",
+                    "Encrypts and authenticates video, raw or encoded, as packets or as cipher pictures",
+                    "The Chaosveil developers",
+                )
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                let always = gst::PadPresence::Always;
+                let template = |name, direction, caps: &gst::Caps| {
+                    gst::PadTemplate::new(name, direction, always, caps).expect("valid template")
+                };
+                vec![
+                    template("sink", gst::PadDirection::Sink, &gst::Caps::new_any()),
+                    template("src", gst::PadDirection::Src, &video::cipher_caps()),
+                ]
+            });
+            &TEMPLATES
+        }
+
+        fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+            match transition {
+                gst::StateChange::NullToReady => self.check().map_err(|error| self.start_failed(&error))?,
+                gst::StateChange::ReadyToPaused => self.start().map_err(|error| self.start_failed(&error))?,
+                // Wakes the threads that wait in the queue, or the pads could not be deactivated.
+                gst::StateChange::PausedToReady => {
+                    if let Some((_, runner)) = self.parts() {
+                        runner.flush(&self.src_pad);
+                    }
+                }
+                _ => {}
+            }
+            let success = self.parent_change_state(transition)?;
+            if transition == gst::StateChange::PausedToReady {
+                // Workers are joined when the run goes, and not under the lock.
+                let run = lock(&self.run).take();
+                drop(run);
+                gst::info!(CAT, imp = self, "{}", self.obj().property::<gst::Structure>("stats"));
+            }
+            Ok(success)
+        }
+    }
+
+    impl ChaosEnc {
+        fn start_failed(&self, error: &Error) -> gst::StateChangeError {
+            gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
+            gst::StateChangeError
+        }
+
+        /// Refuses bad settings before anything flows.
+        fn check(&self) -> Result<()> {
+            let settings = lock(&self.settings).clone();
+            settings.check_profile()?;
+            settings.place()?;
+            settings.recipients()?;
+            settings.common.engine().map(drop)
+        }
+
+        fn start(&self) -> Result<()> {
+            let settings = lock(&self.settings).clone();
+            settings.check_profile()?;
+            if settings.profile == Profile::Chaos {
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Settings,
+                    ("profile=chaos: research only, no confidentiality against known or flat content")
+                );
+            }
+            let (profile, aead) = (settings.profile.into(), settings.aead.into());
+            let writer = StreamWriter::new(profile, aead, &settings.recipients()?, StreamSecrets::random()?)?;
+            let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
+            let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
+            *lock(&self.backend_name) = engine.backend.name();
+            let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
+            *lock(&self.stats) = stats.clone();
+            let pool = BufferPool::new(settings.common.capacity() + 2);
+            let (counting, element) = (stats.clone(), self.obj().downgrade());
+            let runner = Runner::start(
+                "chaosenc",
+                settings.common.worker_count(),
+                settings.common.capacity(),
+                settings.common.leaky.into(),
+                move || {
+                    let mut worker = EncryptWorker::new(keys.clone(), engine.clone(), pool.clone(), stats.clone());
+                    move |job| worker.run(job)
+                },
+                move || {
+                    counting.add(Counter::Dropped, 1);
+                    if let Some(element) = element.upgrade() {
+                        post_event(element.upcast_ref(), "worker-panic", None, "a frame was dropped, not sent clear");
+                    }
+                },
+            )?;
+            let encrypter = Arc::new(Mutex::new(encrypter));
+            *lock(&self.run) = Some(Run { encrypter, runner: Arc::new(runner) });
+            Ok(())
+        }
+
+        fn parts(&self) -> Option<(SharedEncrypter, Arc<EncryptRunner>)> {
+            lock(&self.run).as_ref().map(|run| (run.encrypter.clone(), run.runner.clone()))
+        }
+
+        fn src_activate(&self, pad: &gst::Pad, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
+            match (mode, active) {
+                (gst::PadMode::Push, true) => self.start_task(pad),
+                (gst::PadMode::Push, false) => match self.parts() {
+                    Some((_, runner)) => runner.stop_task(pad),
+                    None => Ok(()),
+                },
+                _ => Err(gst::loggable_error!(CAT, "only push mode")),
+            }
+        }
+
+        fn start_task(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
+            let Some((_, runner)) = self.parts() else {
+                return Err(gst::loggable_error!(CAT, "not started"));
+            };
+            let weak = self.obj().downgrade();
+            runner.start_task(pad, move |result| match weak.upgrade() {
+                Some(element) => element.imp().deliver(result),
+                None => Err(gst::FlowError::Flushing),
+            })
+        }
+
+        fn deliver(&self, result: Encrypted) -> Result<gst::FlowSuccess, gst::FlowError> {
+            match result {
+                Encrypted::Buffer(buffer, frame) => {
+                    let (bytes, begun) = (buffer.size(), Instant::now());
+                    let flow = self.src_pad.push(buffer);
+                    if flow.is_ok() {
+                        let stats = lock(&self.stats).clone();
+                        encrypter::count_delivery(&stats, bytes, frame, begun);
+                    }
+                    flow
+                }
+                Encrypted::Event(event) => {
+                    let is_eos = event.type_() == gst::EventType::Eos;
+                    self.src_pad.push_event(event);
+                    if is_eos { Err(gst::FlowError::Eos) } else { Ok(gst::FlowSuccess::Ok) }
+                }
+                Encrypted::Failed(error) => {
+                    gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
+                    Err(gst::FlowError::Error)
+                }
+            }
+        }
+
+        fn sink_chain(&self, _pad: &gst::Pad, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let Some((encrypter, runner)) = self.parts() else { return Err(gst::FlowError::Flushing) };
+            runner.flow()?;
+            let stats = lock(&self.stats).clone();
+            stats.add(Counter::FramesIn, 1);
+            stats.add(Counter::BytesIn, buffer.size() as u64);
+            let ready = encrypter::serial(&encrypter).frame(buffer);
+            let ready = ready.map_err(|error| {
+                gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
+                gst::FlowError::Error
+            })?;
+            self.submit(&runner, &stats, ready)?;
+            Ok(gst::FlowSuccess::Ok)
+        }
+
+        fn submit(&self, runner: &EncryptRunner, stats: &Stats, ready: Ready) -> Result<(), gst::FlowError> {
+            if let Some(header) = ready.header {
+                runner.pass(Encrypted::Buffer(header, None))?;
+            }
+            if runner.submit(ready.job)?.is_some() {
+                stats.add(Counter::Dropped, 1);
+                post_event(self.obj().upcast_ref(), "dropped", None, "the queue was full");
+            }
+            Ok(())
+        }
+
+        /// The end record waits for room: nothing is dropped for it.
+        fn submit_end(&self, runner: &EncryptRunner, ready: Ready) -> Result<(), gst::FlowError> {
+            if let Some(header) = ready.header {
+                runner.pass(Encrypted::Buffer(header, None))?;
+            }
+            runner.submit_waiting(ready.job)
+        }
+
+        fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+            use gst::EventView;
+            gst::log!(CAT, obj = pad, "event {:?}", event.type_());
+            let Some((encrypter, runner)) = self.parts() else {
+                return gst::Pad::event_default(pad, Some(&*self.obj()), event);
+            };
+            match event.view() {
+                EventView::FlushStart(_) => {
+                    let forwarded = self.src_pad.push_event(event);
+                    runner.flush(&self.src_pad);
+                    forwarded
+                }
+                EventView::FlushStop(_) => {
+                    let stopped = runner.stop_task(&self.src_pad).is_ok();
+                    encrypter::serial(&encrypter).resume();
+                    let forwarded = self.src_pad.push_event(event);
+                    // A pad that was deactivated meanwhile stays so.
+                    let active = self.src_pad.mode() == gst::PadMode::Push;
+                    stopped && active && self.start_task(&self.src_pad).is_ok() && forwarded
+                }
+                EventView::Caps(caps) => self.sink_caps(&encrypter, &runner, caps.caps()),
+                EventView::Tag(tag) => {
+                    // Sealed with the next frame, not sent on: a title or a place is not for everyone.
+                    encrypter::serial(&encrypter).add_tags(&tag.tag_owned());
+                    true
+                }
+                EventView::Eos(_) => self.sink_eos(&encrypter, &runner, event),
+                EventView::Segment(segment) => {
+                    encrypter::serial(&encrypter).set_segment(segment.segment());
+                    runner.pass(Encrypted::Event(event)).is_ok()
+                }
+                // They repeat caps and tags.
+                EventView::StreamCollection(_) | EventView::Toc(_) => true,
+                _ if event.is_serialized() => runner.pass(Encrypted::Event(event)).is_ok(),
+                _ => self.src_pad.push_event(event),
+            }
+        }
+
+        fn sink_caps(&self, encrypter: &SharedEncrypter, runner: &EncryptRunner, caps: &gst::CapsRef) -> bool {
+            let settings = lock(&self.settings).clone();
+            let pictures = match settings.output {
+                Output::Packets => false,
+                Output::Picture => true,
+                Output::Auto => {
+                    let packets = gst::Caps::new_empty_simple("application/x-chaosveil");
+                    !self.src_pad.peer_query_caps(None).can_intersect(&packets)
+                }
+            };
+            let exact = settings.transport == Transport::Exact;
+            let output = encrypter::serial(encrypter).set_caps(caps, pictures, exact);
+            match output {
+                Ok(output) => {
+                    gst::debug!(CAT, imp = self, "output caps {output}");
+                    let passed = runner.pass(Encrypted::Event(gst::event::Caps::new(&output))).is_ok();
+                    // The framerate sets the latency. Without a bus nobody needs to know.
+                    let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
+                    passed
+                }
+                Err(error) => {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                    false
+                }
+            }
+        }
+
+        fn sink_eos(&self, encrypter: &SharedEncrypter, runner: &EncryptRunner, event: gst::Event) -> bool {
+            let end = encrypter::serial(encrypter).end();
+            match end {
+                Ok(None) => {}
+                Ok(Some(ready)) => {
+                    if let Err(flow) = self.submit_end(runner, ready) {
+                        gst::debug!(CAT, imp = self, "no end record: {flow:?}");
+                    }
+                }
+                Err(error) => gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}")),
+            }
+            runner.pass_eos(&self.src_pad, Encrypted::Event(event))
+        }
+
+        fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+            use gst::QueryViewMut;
+            match query.view_mut() {
+                QueryViewMut::Caps(query) => {
+                    let allowed = self.sink_caps_allowed();
+                    let caps = match query.filter() {
+                        Some(filter) => self.allowed_of(filter, &allowed),
+                        None => allowed,
+                    };
+                    query.set_result(&caps);
+                    true
+                }
+                QueryViewMut::AcceptCaps(query) => {
+                    let acceptable = self.sink_caps_allowed().can_intersect(query.caps());
+                    query.set_result(acceptable || self.sink_caps_refusal(query.caps()).is_some());
+                    true
+                }
+                QueryViewMut::Allocation(query) => {
+                    // What is sealed as opaque bytes has to have its caps' own strides.
+                    if query.get().0.is_some_and(|caps| matches!(video::Content::of(caps), Ok(video::Content::Raw(_))))
+                    {
+                        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+                    }
+                    query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
+                    query.add_allocation_meta::<gst_video::VideoRegionOfInterestMeta>(None);
+                    true
+                }
+                _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+            }
+        }
+
+        /// What is allowed of the caps that upstream offers. Where nothing is, upstream only learns that it is nothing: the
+        /// bus is told why.
+        fn allowed_of(&self, offered: &gst::CapsRef, allowed: &gst::Caps) -> gst::Caps {
+            let caps = offered.intersect_with_mode(allowed, gst::CapsIntersectMode::First);
+            let exact = lock(&self.settings).transport == Transport::Exact;
+            if caps.is_empty()
+                && let Some(error) = video::format_refusal(offered, exact)
+            {
+                gst::element_imp_warning!(self, gst::StreamError::Format, ("{error}"));
+            }
+            caps
+        }
+
+        /// Why caps will be refused when they come: told then, with advice, not by a silent no beforehand.
+        fn sink_caps_refusal(&self, caps: &gst::CapsRef) -> Option<Error> {
+            let exact = lock(&self.settings).transport == Transport::Exact;
+            video::Content::of(caps).and_then(|content| content.carriable(caps, exact).map(drop)).err()
+        }
+
+        /// Anything for packets; for pictures, what downstream takes, at any height. Anything also before the start, when
+        /// settings may still change.
+        fn sink_caps_allowed(&self) -> gst::Caps {
+            if self.parts().is_none() {
+                return gst::Caps::new_any();
+            }
+            let (output, exact) = {
+                let settings = lock(&self.settings);
+                (settings.output, settings.transport == Transport::Exact)
+            };
+            let peer = self.src_pad.peer_query_caps(None);
+            let packets = gst::Caps::new_empty_simple("application/x-chaosveil");
+            if output == Output::Packets || (output == Output::Auto && peer.can_intersect(&packets)) {
+                return gst::Caps::new_any();
+            }
+            let mut allowed = peer.intersect(&video::carriable_caps(exact));
+            for structure in allowed.make_mut().iter_mut() {
+                structure.remove_field("height");
+            }
+            allowed
+        }
+
+        fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+            use gst::QueryViewMut;
+            match query.view_mut() {
+                QueryViewMut::Latency(query) => {
+                    let mut upstream = gst::query::Latency::new();
+                    if !self.sink_pad.peer_query(&mut upstream) {
+                        return false;
+                    }
+                    let (live, min, max) = upstream.result();
+                    let (ours, most) = stats::latency(&self.sink_pad, lock(&self.settings).common.capacity());
+                    query.set(live, min + ours, max.map(|max| max + most));
+                    true
+                }
+                _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+            }
+        }
+    }
+}
+
+fn parameters() -> Vec<glib::ParamSpec> {
+    let mut list = CommonSettings::parameters();
+    list.extend([
+        glib::ParamSpecEnum::builder_with_default("profile", Profile::default())
+            .nick("Profile")
+            .blurb("What protects a frame")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("aead", Aead::default())
+            .nick("AEAD")
+            .blurb("The authenticated cipher")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("output", Output::default())
+            .nick("Output")
+            .blurb("Packets, or cipher pictures that any raw video element takes")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("transport", Transport::default())
+            .nick("Transport")
+            .blurb("What carries cipher pictures; formats that it would damage are refused")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("recipients")
+            .nick("Recipients")
+            .blurb("Who may decrypt: age1... or SSH public keys, separated by commas")
+            .mutable_ready()
+            .build(),
+        path("recipient-file", "Recipient file", "File with recipients, one a line"),
+        glib::ParamSpecBoolean::builder("allow-insecure")
+            .nick("Allow insecure")
+            .blurb("Allow profile=chaos, which is for research and protects no secrets")
+            .mutable_ready()
+            .build(),
+        number("track", "Track", "Number of this track among those of the recording", 0, 255, 0),
+        number("tracks", "Tracks", "Number of tracks of the recording", 1, 256, 1),
+        glib::ParamSpecString::builder("recording")
+            .nick("Recording")
+            .blurb("Id shared by all tracks of a recording, 32 hexadecimal digits (default: random)")
+            .mutable_ready()
+            .build(),
+    ]);
+    list
+}

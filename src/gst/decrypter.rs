@@ -1,0 +1,439 @@
+//! One run of `chaosdec`: from packets or cipher pictures to the buffers that were encrypted.
+//!
+//! The sink pad's thread finds packets (serial, cheap but for the first header), workers open frames, the source pad's
+//! task asks the replay window and pushes. Nothing leaves that has not verified whole.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use super::{
+    metas,
+    runner::{Passing, lock},
+    sealed_text,
+    video::{self, Content, RawVideo},
+};
+use crate::{
+    Error, Result,
+    backend::memory,
+    frame::{FrameLayout, pack, unpack},
+    pipeline::{BufferPool, PooledBuffer, Stage, Stats},
+    seal::{
+        CipherPicture, Description, EndRecord, Engine, FRAME_HEADER_BYTES, Found, FrameHeader, FrameOpener, HeaderNews,
+        Kind, PacketScanner, Record, Session, StreamKeys, StreamReader, Verifier,
+    },
+};
+
+/// A frame on its way to a worker.
+pub struct DecryptJob {
+    input: Input,
+    /// The stream that the frame belongs to, whichever has taken its place meanwhile.
+    session: Arc<Session>,
+    /// Running time at which it came, where its buffer had one.
+    arrival: Option<gst::ClockTime>,
+    entered: Instant,
+}
+
+enum Input {
+    Packet {
+        bytes: PooledBuffer,
+        header: FrameHeader,
+    },
+    /// The picture's headers have been read; `prefix` is what stands before the payload.
+    Picture {
+        buffer: gst::Buffer,
+        cipher: Arc<RawVideo>,
+        frame: FrameLayout,
+        prefix: PooledBuffer,
+    },
+}
+
+/// What leaves the queue.
+pub enum Decrypted {
+    /// A verified frame.
+    Frame(Box<OpenedFrame>),
+    /// The end record of a stream: last counter, number of frames.
+    End {
+        /// Its stream.
+        session: Arc<Session>,
+        /// Counter of the end record.
+        counter: u64,
+        /// Frames that the stream holds.
+        frames: u64,
+    },
+    /// A stream header of this stream told something new.
+    News(Arc<Session>, HeaderNews),
+    /// Something that did not verify.
+    Rejected(Option<u64>, Error),
+    /// An event in its turn.
+    Event(gst::Event),
+}
+
+impl Passing for Decrypted {
+    fn into_event(self) -> Option<gst::Event> {
+        match self {
+            Decrypted::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
+/// A verified frame.
+pub struct OpenedFrame {
+    /// Its stream.
+    pub session: Arc<Session>,
+    /// Its counter.
+    pub counter: u64,
+    /// The description that it names.
+    pub described: Arc<Described>,
+    /// The frame itself.
+    pub buffer: gst::Buffer,
+    /// Tags that came with it.
+    pub tags: Option<gst::TagList>,
+    /// Running time at which it came, where its buffer had one.
+    pub arrival: Option<gst::ClockTime>,
+    /// When it entered the element.
+    pub entered: Instant,
+    /// When it was opened.
+    pub finished: Instant,
+}
+
+/// A description in GStreamer's terms.
+pub struct Described {
+    /// Stream and counter of the description.
+    pub id: ([u8; 16], u64),
+    /// Caps of the frames.
+    pub caps: gst::Caps,
+    /// Segment of the frames.
+    pub segment: gst::FormattedSegment<gst::ClockTime>,
+    content: Content,
+}
+
+impl Described {
+    fn new(stream: [u8; 16], counter: u64, description: &Description) -> Result<Described> {
+        let caps: gst::Caps = sealed_text::parse(&description.caps).ok_or(Error::Refused("caps that do not parse"))?;
+        if !caps.is_fixed() {
+            return Err(Error::Refused("caps that are not fixed"));
+        }
+        let content = Content::of(&caps)?;
+        let segment = video::restore_segment(description.segment.as_ref());
+        Ok(Described { id: (stream, counter), caps, segment, content })
+    }
+}
+
+/// The serial side of a run.
+pub struct Decrypter {
+    reader: StreamReader,
+    scanner: PacketScanner,
+    described: BTreeMap<([u8; 16], u64), Arc<Described>>,
+    picture: CipherPicture,
+    torn: Cell<(u64, u32)>,
+    engine: Engine,
+    pool: Arc<BufferPool>,
+}
+
+impl DecryptJob {
+    /// Whether it is a frame, not an end record.
+    pub fn is_frame(&self) -> bool {
+        !matches!(&self.input, Input::Packet { header, .. } if header.kind == Kind::End)
+    }
+}
+
+/// What a run shares between its threads.
+pub type SharedDecrypter = Arc<Mutex<Decrypter>>;
+
+/// What came of some bytes: frames to open, and what leaves without work.
+pub enum Item {
+    /// For a worker.
+    Job(DecryptJob),
+    /// Leaves in its turn.
+    Pass(Decrypted),
+}
+
+impl Decrypter {
+    /// A run that has not met its stream yet.
+    pub fn new(reader: StreamReader, engine: Engine, pool: Arc<BufferPool>) -> Decrypter {
+        Decrypter {
+            reader,
+            scanner: PacketScanner::default(),
+            described: BTreeMap::new(),
+            picture: CipherPicture::default(),
+            torn: Cell::default(),
+            engine,
+            pool,
+        }
+    }
+
+    /// Takes bytes of packets and appends what came of them to `items`.
+    pub fn push(&mut self, bytes: &[u8], arrival: Option<gst::ClockTime>, items: &mut Vec<Item>) {
+        self.scan(arrival, items, |scanner, check, found| scanner.push(bytes, check, found));
+    }
+
+    /// The input is over: what is left of it cannot become a packet any more, but may hold others.
+    pub fn finish(&mut self, items: &mut Vec<Item>) {
+        self.scan(None, items, |scanner, check, found| scanner.finish(check, found));
+    }
+
+    fn scan(
+        &mut self,
+        arrival: Option<gst::ClockTime>,
+        items: &mut Vec<Item>,
+        run: impl FnOnce(&mut PacketScanner, &mut Check, &mut dyn FnMut(u64, Found)),
+    ) {
+        let reader = RefCell::new(&mut self.reader);
+        let news = Cell::new(HeaderNews::Repeated);
+        let mut check = Check { reader: &reader, news: &news, engine: &self.engine, torn: &self.torn };
+        let pool = &self.pool;
+        let mut found = |_, found: Found| match found {
+            Found::Header(_) => items.extend(reader.borrow().session().and_then(|session| told(session, news.get()))),
+            Found::Frame(header, packet) => {
+                let Some(session) = reader.borrow().session() else { return };
+                let mut bytes = pool.take();
+                memory::resize(&mut bytes, packet.len());
+                bytes.copy_from_slice(packet);
+                let input = Input::Packet { bytes, header };
+                items.push(Item::Job(DecryptJob { input, session, arrival, entered: Instant::now() }));
+            }
+            Found::Rejected(error) => items.push(Item::Pass(Decrypted::Rejected(None, error))),
+        };
+        run(&mut self.scanner, &mut check, &mut found);
+    }
+
+    /// Takes a cipher picture and appends what came of it to `items`.
+    pub fn picture(
+        &mut self,
+        buffer: gst::Buffer,
+        cipher: Arc<RawVideo>,
+        arrival: Option<gst::ClockTime>,
+        items: &mut Vec<Item>,
+    ) {
+        match self.picture_job(buffer, cipher, arrival) {
+            Ok((news, job)) => {
+                items.extend(told(job.session.clone(), news));
+                items.push(Item::Job(job));
+            }
+            Err(error) => items.push(Item::Pass(Decrypted::Rejected(None, error))),
+        }
+    }
+
+    fn picture_job(
+        &mut self,
+        buffer: gst::Buffer,
+        cipher: Arc<RawVideo>,
+        arrival: Option<gst::ClockTime>,
+    ) -> Result<(HeaderNews, DecryptJob)> {
+        let picture = &mut self.picture;
+        let frame = video::read_planes(&buffer, &cipher, |planes| picture.read_headers(&cipher.layout, planes))?;
+        let news = self.reader.header(picture.header())?;
+        let session = self.reader.session().ok_or(Error::NotOurs)?;
+        let mut prefix = self.pool.take();
+        memory::resize(&mut prefix, picture.prefix().len());
+        prefix.copy_from_slice(picture.prefix());
+        let input = Input::Picture { buffer, cipher, frame, prefix };
+        Ok((news, DecryptJob { input, session, arrival, entered: Instant::now() }))
+    }
+
+    /// Forgets half-received packets and which counters were seen: after a local application's own flush.
+    pub fn flush(&mut self) {
+        self.scanner.reset();
+        self.reader.reset_window();
+    }
+
+    /// The description that a frame names, in GStreamer's terms.
+    fn described(&mut self, session: &Session, counter: u64) -> Result<Arc<Described>> {
+        let stream = session.keys().stream_id;
+        if let Some(described) = self.described.get(&(stream, counter)) {
+            return Ok(described.clone());
+        }
+        let description =
+            session.description(counter).ok_or(Error::Refused("a frame whose description is not known"))?;
+        let described = Arc::new(Described::new(stream, counter, &description)?);
+        while self.described.len() >= DESCRIBED_KEPT {
+            self.described.pop_first();
+        }
+        self.described.insert((stream, counter), described.clone());
+        Ok(described)
+    }
+}
+
+/// What leaves for a header, if it told anything new.
+fn told(session: Arc<Session>, news: HeaderNews) -> Option<Item> {
+    (news != HeaderNews::Repeated).then(|| Item::Pass(Decrypted::News(session, news)))
+}
+
+/// Descriptions kept in GStreamer's terms.
+const DESCRIBED_KEPT: usize = 64;
+
+/// Verifies headers for the scanner.
+struct Check<'a, 'b> {
+    reader: &'a RefCell<&'b mut StreamReader>,
+    news: &'a Cell<HeaderNews>,
+    engine: &'a Engine,
+    /// Counter of the last torn packet, and how often it came.
+    torn: &'a Cell<(u64, u32)>,
+}
+
+/// So many torn packets with one counter are opened to see whether they are.
+const MOST_TORN: u32 = 4;
+
+impl Verifier for Check<'_, '_> {
+    fn stream_header(&mut self, bytes: &[u8]) -> Result<()> {
+        self.news.set(self.reader.borrow_mut().header(bytes)?);
+        Ok(())
+    }
+
+    fn may_be_stream_header(&self, bytes: &[u8]) -> bool {
+        self.reader.borrow().may_be_header(bytes)
+    }
+
+    fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
+        self.reader.borrow().frame(bytes)
+    }
+
+    fn opens(&mut self, packet: &[u8]) -> bool {
+        let reader = self.reader.borrow();
+        let (Some(keys), Some(header)) = (reader.keys(), packet.first_chunk().and_then(|h| reader.frame(h).ok()))
+        else {
+            return false;
+        };
+        // The same header again and again, each time before other bytes, must not cost a decryption each time.
+        let (torn, times) = self.torn.get();
+        if torn == header.counter && times == MOST_TORN {
+            return false;
+        }
+        let (prefix, payload) = packet.split_at(header.prefix_len());
+        let opens = FrameOpener::new(keys, self.engine.clone()).open(prefix, payload, &mut Vec::new()).is_ok();
+        if !opens {
+            self.torn.set((header.counter, if torn == header.counter { times + 1 } else { 1 }));
+        }
+        opens
+    }
+}
+
+/// The parallel side of a run: one for each worker.
+pub struct DecryptWorker {
+    shared: SharedDecrypter,
+    engine: Engine,
+    opener: Option<(Arc<StreamKeys>, FrameOpener)>,
+    /// A frame between opening and its place, or a cipher picture's rows.
+    payload: Vec<u8>,
+    pool: Arc<BufferPool>,
+    stats: Arc<Stats>,
+}
+
+impl DecryptWorker {
+    /// A worker of a run.
+    pub fn new(shared: SharedDecrypter, engine: Engine, pool: Arc<BufferPool>, stats: Arc<Stats>) -> DecryptWorker {
+        DecryptWorker { shared, engine, opener: None, payload: Vec::new(), pool, stats }
+    }
+
+    /// Opens one frame.
+    pub fn run(&mut self, job: DecryptJob) -> Decrypted {
+        let begun = Instant::now();
+        self.stats.add_stage(Stage::Wait, begun - job.entered);
+        let DecryptJob { input, session, arrival, entered } = job;
+        let counter = match &input {
+            Input::Packet { header, .. } => Some(header.counter),
+            Input::Picture { .. } => None,
+        };
+        let opened = match input {
+            Input::Packet { bytes, header } => self.open_packet(&session, &bytes, &header),
+            Input::Picture { buffer, cipher, frame, prefix } => {
+                self.open_picture(&session, &buffer, &cipher, &frame, &prefix)
+            }
+        };
+        let finished = Instant::now();
+        self.stats.add_stage(Stage::Work, finished - begun);
+        match opened {
+            Ok(Opened::Frame { counter, described, buffer, tags }) => {
+                let frame = OpenedFrame { session, counter, described, buffer, tags, arrival, entered, finished };
+                Decrypted::Frame(Box::new(frame))
+            }
+            Ok(Opened::End { counter, frames }) => Decrypted::End { session, counter, frames },
+            Err(error) => Decrypted::Rejected(counter, error),
+        }
+    }
+
+    fn open_packet(&mut self, session: &Session, packet: &[u8], header: &FrameHeader) -> Result<Opened> {
+        let (prefix, payload) = packet.split_at(header.prefix_len());
+        let mut out = self.pool.take();
+        let opener = opener(&mut self.opener, &self.engine, session.keys());
+        let (header, record) = opener.open(prefix, payload, &mut out)?;
+        match header.kind {
+            Kind::End => {
+                let end = EndRecord::decode(&header, &record, &out)?;
+                Ok(Opened::End { counter: header.counter, frames: end.frames })
+            }
+            Kind::Frame => {
+                let described = lock(&self.shared).described(session, record.description)?;
+                self.finish(&header, &record, described, out)
+            }
+        }
+    }
+
+    fn open_picture(
+        &mut self,
+        session: &Session,
+        buffer: &gst::BufferRef,
+        cipher: &RawVideo,
+        frame: &FrameLayout,
+        prefix: &[u8],
+    ) -> Result<Opened> {
+        let payload = &mut self.payload;
+        memory::resize(payload, frame.payload_bytes());
+        video::read_planes(buffer, cipher, |planes| pack(frame, planes, payload))?;
+        let mut out = self.pool.take();
+        let opener = opener(&mut self.opener, &self.engine, session.keys());
+        let (header, record) = opener.open(prefix, payload, &mut out)?;
+        let described = lock(&self.shared).described(session, record.description)?;
+        match &described.content {
+            Content::Raw(raw) if raw.layout == *frame => {}
+            _ => return Err(Error::Refused("a cipher picture whose caps are not those sealed in it")),
+        }
+        self.finish(&header, &record, described, out)
+    }
+
+    /// Makes the buffer that was encrypted.
+    fn finish(
+        &mut self,
+        header: &FrameHeader,
+        record: &Record,
+        described: Arc<Described>,
+        mut bytes: PooledBuffer,
+    ) -> Result<Opened> {
+        if let Content::Raw(raw) = &described.content {
+            if raw.layout.payload_bytes() != bytes.len() {
+                return Err(Error::Refused("a frame whose size is not that of its caps"));
+            }
+            if !video::is_packed(raw) {
+                std::mem::swap(&mut self.payload, &mut bytes);
+                let payload = &self.payload;
+                video::write_planes(raw, &mut bytes, |planes| unpack(&raw.layout, payload, planes))?;
+            }
+        }
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        let tags = metas::restore(record, buffer.get_mut().expect("a new buffer has one owner"));
+        Ok(Opened::Frame { counter: header.counter, described, buffer, tags })
+    }
+}
+
+enum Opened {
+    Frame { counter: u64, described: Arc<Described>, buffer: gst::Buffer, tags: Option<gst::TagList> },
+    End { counter: u64, frames: u64 },
+}
+
+/// The opener for a stream, made anew only when the stream changes.
+fn opener<'a>(
+    slot: &'a mut Option<(Arc<StreamKeys>, FrameOpener)>,
+    engine: &Engine,
+    keys: Arc<StreamKeys>,
+) -> &'a mut FrameOpener {
+    if slot.as_ref().is_none_or(|(old, _)| !Arc::ptr_eq(old, &keys)) {
+        *slot = None;
+    }
+    let (_, opener) = slot.get_or_insert_with(|| (keys.clone(), FrameOpener::new(keys, engine.clone())));
+    opener
+}

@@ -1,0 +1,494 @@
+//! One run of `chaosenc`: from buffers to packets or cipher pictures.
+//!
+//! The sink pad's thread draws counters and descriptions (serial, cheap), workers pack, seal and run the stage, the
+//! source pad's task pushes.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    metas,
+    runner::{Passing, lock},
+    video::{self, Content, RawVideo},
+};
+use crate::{
+    Error, Result,
+    pipeline::{BufferPool, Counter, Stage, Stats},
+    seal::{
+        Description, Engine, FrameSealer, PictureLayout, Profile, Record, Segment, StreamKeys, StreamWriter, Ticket,
+        random_bytes,
+    },
+};
+
+/// The stream header is repeated at least this often, for those who join late.
+const HEADER_INTERVAL: Duration = Duration::from_secs(1);
+/// The same in the frames' own time.
+const HEADER_INTERVAL_TIME: gst::ClockTime = gst::ClockTime::SECOND;
+
+/// Tags sealed with a frame have at most this length; cipher pictures have room for two kilobytes of metas.
+const MOST_TAGS_BYTES: usize = 1024;
+
+/// What this run's output is, once caps are known.
+#[derive(Clone)]
+pub enum Form {
+    /// Packets.
+    Packets,
+    /// Cipher pictures: their layout, and GStreamer's view of them.
+    Pictures(Arc<(PictureLayout, RawVideo)>),
+}
+
+/// A frame on its way to a worker.
+pub struct EncryptJob {
+    ticket: Ticket,
+    record: Record,
+    source: Source,
+    form: Form,
+    /// The stream header that a cipher picture carries.
+    header: Arc<Vec<u8>>,
+    entered: Instant,
+    /// For frames, not for the end record.
+    passage: Option<Passage>,
+}
+
+/// A frame on its way out. Dropped on the way, wherever that happens, it is taken out of the end record's count.
+pub struct Passage {
+    lost: Arc<AtomicU64>,
+    left: bool,
+}
+
+impl Passage {
+    /// The frame has left.
+    pub fn left(mut self) {
+        self.left = true;
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        if !self.left {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// What is known of a finished frame.
+pub struct Finished {
+    entered: Instant,
+    finished: Instant,
+    passage: Passage,
+}
+
+enum Source {
+    Frame {
+        buffer: gst::Buffer,
+        content: Arc<Content>,
+        /// Whether its time stands on the outside too.
+        timed: bool,
+    },
+    End([u8; 16]),
+}
+
+/// What leaves the queue.
+pub enum Encrypted {
+    /// A packet or picture; headers and end records have nothing more.
+    Buffer(gst::Buffer, Option<Finished>),
+    /// An event in its turn.
+    Event(gst::Event),
+    /// A frame that could not be sealed.
+    Failed(Error),
+}
+
+impl Passing for Encrypted {
+    fn into_event(self) -> Option<gst::Event> {
+        match self {
+            Encrypted::Event(event) => Some(event),
+            Encrypted::Buffer(..) | Encrypted::Failed(_) => None,
+        }
+    }
+}
+
+/// Where the track stands among those of its recording.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Number of the track, from 0.
+    pub track: u16,
+    /// Number of tracks.
+    pub tracks: u16,
+    /// Id of the recording; `None` makes one.
+    pub recording: Option<[u8; 16]>,
+}
+
+/// The serial side of a run.
+pub struct Encrypter {
+    writer: StreamWriter,
+    profile: Profile,
+    description: Description,
+    content: Arc<Content>,
+    form: Form,
+    segment: gst::Segment,
+    tags: Option<gst::TagList>,
+    /// The tags' serialisation, ready to be sealed.
+    tags_text: Option<String>,
+    /// The description in force does not tell the newest caps and segment.
+    stale: bool,
+    /// When the stream header was last sent, by the clock and by the frames' own time.
+    header_sent: Option<(Instant, Option<gst::ClockTime>)>,
+    /// Frames that will not leave, and are still in the end record's count.
+    lost: Arc<AtomicU64>,
+    negotiated: bool,
+    ended: bool,
+}
+
+/// A frame, and the stream header that has to leave before it.
+pub struct Ready {
+    /// Stream header packet.
+    pub header: Option<gst::Buffer>,
+    /// The frame.
+    pub job: EncryptJob,
+}
+
+impl Encrypter {
+    /// A run that has not seen caps yet.
+    ///
+    /// # Errors
+    /// [`Error::Random`] if the operating system gives no random bytes.
+    pub fn new(writer: StreamWriter, profile: Profile, place: Place) -> Result<Encrypter> {
+        let recording = match place.recording {
+            Some(recording) => recording,
+            None => random_bytes()?,
+        };
+        Ok(Encrypter {
+            writer,
+            profile,
+            description: Description {
+                track: place.track,
+                tracks: place.tracks,
+                recording,
+                caps: String::new(),
+                segment: None,
+            },
+            content: Arc::new(Content::Opaque(None)),
+            form: Form::Packets,
+            segment: gst::Segment::new(),
+            tags: None,
+            tags_text: None,
+            stale: true,
+            header_sent: None,
+            lost: Arc::default(),
+            negotiated: false,
+            ended: false,
+        })
+    }
+
+    /// Keys for the workers.
+    pub fn keys(&self) -> Arc<StreamKeys> {
+        self.writer.keys()
+    }
+
+    /// Takes new caps and returns those of the output.
+    ///
+    /// # Errors
+    /// [`Error::NotCarriable`] or [`Error::Geometry`] where the caps cannot become pictures, and the writer's.
+    pub fn set_caps(&mut self, caps: &gst::CapsRef, pictures: bool, exact: bool) -> Result<gst::Caps> {
+        let content = Content::of(caps)?;
+        self.negotiated = false;
+        self.description.caps = caps.to_string();
+        self.stale = true;
+        let output = if pictures {
+            let (layout, cipher) = self.picture_layout(caps, &content, exact)?;
+            let output = cipher.info.to_caps().map_err(|_| Error::Geometry("the cipher picture's caps".into()))?;
+            let output = with_extras_of(caps, output, cipher.info.height());
+            self.form = Form::Pictures(Arc::new((layout, cipher)));
+            output
+        } else {
+            self.form = Form::Packets;
+            gst::Caps::builder("application/x-chaosveil").field("original-caps", outline(caps)).build()
+        };
+        self.content = Arc::new(content);
+        self.negotiated = true;
+        Ok(output)
+    }
+
+    fn picture_layout(&self, caps: &gst::CapsRef, content: &Content, exact: bool) -> Result<(PictureLayout, RawVideo)> {
+        let raw = content.carriable(caps, exact)?;
+        // The segment may come after the caps, and changes without them: there is always room for one.
+        let description = Description { segment: Some(Segment::default()), ..self.description.clone() };
+        let header_len = self.writer.header_len(&description);
+        let layout = PictureLayout::new(raw.layout.clone(), self.profile, header_len)?;
+        let rows = layout.cipher.height() - layout.frame.height();
+        let fields = if raw.info.interlace_mode() == gst_video::VideoInterlaceMode::Alternate { 2 } else { 1 };
+        let info = taller_info(&raw.info, raw.info.height() + fields * rows)?;
+        let cipher = RawVideo { layout: layout.cipher.clone(), info };
+        Ok((layout, cipher))
+    }
+
+    /// Takes a new segment.
+    pub fn set_segment(&mut self, segment: &gst::Segment) {
+        self.segment = segment.clone();
+        let described = video::describe_segment(segment);
+        if self.description.segment != described {
+            self.description.segment = described;
+            self.stale = true;
+        }
+    }
+
+    /// Whether a frame lies in the segment. What lies outside is not to be played, but to be kept: as a packet it goes
+    /// without its time, or a file sink would drop it.
+    fn is_inside(&self, frame: &gst::BufferRef) -> bool {
+        let (Some(segment), Some(start)) = (self.segment.downcast_ref::<gst::ClockTime>(), frame.pts()) else {
+            return true;
+        };
+        segment.clip(start, frame.duration().map(|duration| start + duration)).is_some()
+    }
+
+    /// Takes tags: they are sealed with the next frame. Pictures among them (cover art) are left out, and tags that would
+    /// not fit into a record altogether.
+    pub fn add_tags(&mut self, tags: &gst::TagList) {
+        let merged = match &self.tags {
+            Some(old) => old.merge(tags, gst::TagMergeMode::Replace),
+            None => tags.clone(),
+        };
+        let told = self.tags.as_ref().is_some_and(|old| metas::lasting_tags(old) == metas::lasting_tags(&merged));
+        let text = metas::tags_text(&merged);
+        self.tags_text = Some(text).filter(|text| text.len() <= MOST_TAGS_BYTES);
+        self.tags = Some(merged);
+        if !told {
+            self.header_sent = None;
+        }
+    }
+
+    /// Draws a counter for a frame.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] before caps are known or after the end, and the writer's.
+    pub fn frame(&mut self, buffer: gst::Buffer) -> Result<Ready> {
+        if self.ended {
+            return Err(Error::Refused("a frame after the end of the stream"));
+        }
+        if !self.negotiated {
+            return Err(Error::Refused("a frame before its caps"));
+        }
+        if self.stale {
+            self.tell()?;
+        }
+        let header = self.header_due(&buffer);
+        let tags = self.tags_text.as_deref().filter(|_| header.is_some());
+        let mut record = metas::record_of(&buffer, tags);
+        let ticket = self.writer.frame(self.content.payload_len(&buffer))?;
+        record.description = ticket.description();
+        let timed = self.is_inside(&buffer) || matches!(self.form, Form::Pictures(_));
+        let source = Source::Frame { buffer, content: self.content.clone(), timed };
+        let passage = Passage { lost: self.lost.clone(), left: false };
+        let job = self.job(ticket, record, source, Some(passage));
+        Ok(Ready { header: header.filter(|_| matches!(self.form, Form::Packets)), job })
+    }
+
+    /// The end record. `None` for pictures, which cannot carry one, and for streams that never began.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn end(&mut self) -> Result<Option<Ready>> {
+        if self.ended || !self.negotiated || matches!(self.form, Form::Pictures(_)) {
+            return Ok(None);
+        }
+        if self.stale {
+            self.tell()?;
+        }
+        let header = self.header_due(gst::Buffer::new().as_ref());
+        (0..self.lost.swap(0, Relaxed)).for_each(|_| self.writer.frame_dropped());
+        let (ticket, payload) = self.writer.end()?;
+        self.ended = true;
+        let record = Record { description: ticket.description(), ..Record::default() };
+        let job = self.job(ticket, record, Source::End(payload), None);
+        Ok(Some(Ready { header, job }))
+    }
+
+    /// After a flush the stream goes on, under the counters that follow; also after an end.
+    pub fn resume(&mut self) {
+        self.ended = false;
+        self.header_sent = None;
+    }
+
+    fn job(&self, ticket: Ticket, record: Record, source: Source, passage: Option<Passage>) -> EncryptJob {
+        let header = self.writer.header();
+        EncryptJob { ticket, record, source, form: self.form.clone(), header, entered: Instant::now(), passage }
+    }
+
+    /// Puts the description in force.
+    fn tell(&mut self) -> Result<()> {
+        self.writer.describe(&self.description)?;
+        self.stale = false;
+        self.header_sent = None;
+        Ok(())
+    }
+
+    /// The stream header, if it is time for it, with the times of the frame that follows.
+    fn header_due(&mut self, frame: &gst::BufferRef) -> Option<gst::Buffer> {
+        let now = frame.dts_or_pts();
+        let due = self.header_sent.is_none_or(|(sent, then)| {
+            // A recording may be made faster than it plays, or slower.
+            let far = |now: gst::ClockTime, then| now.max(then) - now.min(then) >= HEADER_INTERVAL_TIME;
+            let played = now.zip(then).is_some_and(|(now, then)| far(now, then));
+            sent.elapsed() >= HEADER_INTERVAL || played
+        });
+        due.then(|| {
+            self.header_sent = Some((Instant::now(), now));
+            let mut buffer = gst::Buffer::from_slice(HeaderBytes(self.writer.header()));
+            let header = buffer.get_mut().expect("a new buffer has one owner");
+            header.set_flags(gst::BufferFlags::HEADER);
+            if self.is_inside(frame) {
+                header.set_pts(frame.pts());
+                header.set_dts(frame.dts());
+            }
+            buffer
+        })
+    }
+}
+
+/// What the outside is told of the caps: a carrier may send them along, so headers of the codec stay inside.
+fn outline(caps: &gst::CapsRef) -> gst::Caps {
+    let mut caps = caps.to_owned();
+    for structure in caps.make_mut().iter_mut() {
+        structure.remove_field("codec_data");
+        structure.remove_field("streamheader");
+    }
+    caps
+}
+
+/// A stream header, shared with the writer.
+struct HeaderBytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for HeaderBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn taller_info(info: &gst_video::VideoInfo, height: u32) -> Result<gst_video::VideoInfo> {
+    let mut builder = gst_video::VideoInfo::builder(info.format(), info.width(), height)
+        .par(info.par())
+        .fps(info.fps())
+        .interlace_mode(info.interlace_mode())
+        .colorimetry(&info.colorimetry())
+        .chroma_site(info.chroma_site());
+    if info.is_interlaced() {
+        builder = builder.field_order(info.field_order());
+    }
+    builder.build().map_err(|_| Error::Geometry(format!("no cipher picture of {} x {height}", info.width())))
+}
+
+/// The input's caps with another height: views, framerate ranges and the like stay.
+fn with_extras_of(caps: &gst::CapsRef, output: gst::Caps, height: u32) -> gst::Caps {
+    let mut same = caps.to_owned();
+    same.make_mut().set("height", height as i32);
+    if same.is_fixed() { same } else { output }
+}
+
+/// The parallel side of a run: one for each worker.
+pub struct EncryptWorker {
+    sealer: FrameSealer,
+    prefix: Vec<u8>,
+    payload: Vec<u8>,
+    margin: Vec<u8>,
+    pool: Arc<BufferPool>,
+    stats: Arc<Stats>,
+}
+
+impl EncryptWorker {
+    /// A worker of the run that `keys` belong to.
+    pub fn new(keys: Arc<StreamKeys>, engine: Engine, pool: Arc<BufferPool>, stats: Arc<Stats>) -> EncryptWorker {
+        let sealer = FrameSealer::new(keys, engine);
+        EncryptWorker { sealer, prefix: Vec::new(), payload: Vec::new(), margin: Vec::new(), pool, stats }
+    }
+
+    /// Seals one frame.
+    pub fn run(&mut self, mut job: EncryptJob) -> Encrypted {
+        let (entered, begun, passage) = (job.entered, Instant::now(), job.passage.take());
+        self.stats.add_stage(Stage::Wait, begun - entered);
+        match self.seal(job) {
+            Ok(buffer) => {
+                let finished = Instant::now();
+                self.stats.add_stage(Stage::Work, finished - begun);
+                Encrypted::Buffer(buffer, passage.map(|passage| Finished { entered, finished, passage }))
+            }
+            Err(error) => Encrypted::Failed(error),
+        }
+    }
+
+    fn seal(&mut self, job: EncryptJob) -> Result<gst::Buffer> {
+        let EncryptJob { ticket, record, source, form, header, .. } = job;
+        let read = |out: &mut [u8]| match &source {
+            Source::End(payload) => {
+                out.copy_from_slice(payload);
+                Ok(())
+            }
+            Source::Frame { buffer, content, .. } => read_payload(buffer, content, out),
+        };
+        let mut bytes = self.pool.take();
+        match form {
+            Form::Packets => self.sealer.seal_packet(ticket, &record, read, &mut bytes)?,
+            Form::Pictures(layouts) => {
+                let (layout, cipher) = &*layouts;
+                let (prefix, payload, margin) = (&mut self.prefix, &mut self.payload, &mut self.margin);
+                self.sealer.seal(ticket, &record, read, prefix, payload)?;
+                video::write_planes(cipher, &mut bytes, |planes| {
+                    layout.fill(&header, prefix, payload, planes, margin)
+                })?;
+            }
+        }
+        let mut out = gst::Buffer::from_mut_slice(bytes);
+        stamp(&source, out.get_mut().expect("a new buffer has one owner"));
+        Ok(out)
+    }
+}
+
+fn read_payload(buffer: &gst::BufferRef, content: &Content, out: &mut [u8]) -> Result<()> {
+    match content {
+        Content::Raw(raw) => video::read_planes(buffer, raw, |planes| crate::frame::pack(&raw.layout, planes, out)),
+        Content::Opaque(info) => video::read_opaque(buffer, info.as_deref(), out),
+    }
+}
+
+/// The times of the frame stand on the outside too, so that live sinks and payloaders can work: they are visible on the
+/// wire anyway. Flags and metas are sealed only.
+fn stamp(source: &Source, out: &mut gst::BufferRef) {
+    if let Source::Frame { buffer, timed, .. } = source {
+        if *timed {
+            out.set_pts(buffer.pts());
+            out.set_dts(buffer.dts());
+            out.set_duration(buffer.duration());
+        }
+        let kept = gst::BufferFlags::LIVE | gst::BufferFlags::DISCONT;
+        out.set_flags(buffer.flags() & kept);
+    }
+}
+
+/// Counts a buffer that has left.
+pub fn count_delivery(stats: &Stats, bytes: usize, frame: Option<Finished>, push_begun: Instant) {
+    stats.add(Counter::BytesOut, bytes as u64);
+    if let Some(Finished { entered, finished, passage }) = frame {
+        passage.left();
+        count_frame(stats, entered, finished, push_begun);
+    }
+}
+
+/// Counts a frame that has left.
+pub fn count_frame(stats: &Stats, entered: Instant, finished: Instant, push_begun: Instant) {
+    stats.add(Counter::FramesOut, 1);
+    stats.add_stage(Stage::Order, push_begun - finished);
+    stats.add_stage(Stage::Push, push_begun.elapsed());
+    stats.add_latency(push_begun - entered);
+}
+
+/// What a run shares between its threads.
+pub type SharedEncrypter = Arc<Mutex<Encrypter>>;
+
+/// Locks the serial side.
+pub fn serial(encrypter: &SharedEncrypter) -> std::sync::MutexGuard<'_, Encrypter> {
+    lock(encrypter)
+}

@@ -1,0 +1,57 @@
+//! The GStreamer elements: thin, all work is done in the library.
+//!
+//! In: buffers on a sink pad. Out: buffers on a source pad. Each element is a pair of files: `chaosenc` and `chaosdec`
+//! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `runner` is what both do
+//! alike, `video` and `metas` translate between GStreamer's terms and this crate's. Read next: `runner`, `encrypter`.
+
+pub mod chaosdec;
+pub mod chaosenc;
+mod decrypter;
+mod encrypter;
+mod metas;
+mod runner;
+pub(crate) mod sealed_text;
+mod settings;
+mod stats;
+mod typefind;
+mod types;
+mod video;
+
+use gst::{glib, prelude::*};
+
+/// Registers elements, types and typefinder with a plugin.
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    for enumeration in [
+        types::Profile::static_type(),
+        types::Profiles::static_type(),
+        types::Aead::static_type(),
+        types::Backend::static_type(),
+        types::Output::static_type(),
+        types::Transport::static_type(),
+        types::Leaky::static_type(),
+    ] {
+        enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    }
+    gst::Element::register(Some(plugin), "chaosenc", gst::Rank::NONE, chaosenc::ChaosEnc::static_type())?;
+    gst::Element::register(Some(plugin), "chaosdec", gst::Rank::NONE, chaosdec::ChaosDec::static_type())?;
+    typefind::register(plugin)
+}
+
+pub use plugin::plugin_register_static as register_elements;
+
+/// What GStreamer looks for in the plugin's file.
+#[allow(missing_docs, reason = "the items come from GStreamer's macro")]
+mod plugin {
+    use super::plugin_init;
+
+    gst::plugin_define!(
+        chaosveil,
+        env!("CARGO_PKG_DESCRIPTION"),
+        plugin_init,
+        env!("CARGO_PKG_VERSION"),
+        "MIT/X11",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME")
+    );
+}

@@ -1,0 +1,224 @@
+//! What both elements do alike: an ordered queue with workers between the sink pad's thread and the source pad's task,
+//! and the events, flushes and flow returns around it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+
+use crate::{
+    Error, Result,
+    pipeline::{Full, OrderedQueue, Workers, ordered::Dropped},
+};
+
+/// Locks a mutex under which nothing panics that matters.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What leaves the queue.
+pub trait Passing: Send + 'static {
+    /// The event, if it is one.
+    fn into_event(self) -> Option<gst::Event>;
+}
+
+/// Queue and workers of one run of an element, from READY to READY.
+pub struct Runner<J: Send + 'static, R: Passing> {
+    queue: Arc<OrderedQueue<J, R>>,
+    /// Dropping them waits for the threads.
+    _workers: Workers,
+    /// Why the source pad's task stopped, told upstream by the next buffer.
+    flow: Mutex<Result<gst::FlowSuccess, gst::FlowError>>,
+    /// EOS has come and no buffer will: why the task stops is then told to the bus, once.
+    last_word: AtomicBool,
+    full: Full,
+}
+
+impl<J: Send + 'static, R: Passing> Runner<J, R> {
+    /// Starts `count` workers on a queue of `capacity` entries.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if threads cannot be had.
+    pub fn start<W: FnMut(J) -> R>(
+        name: &str,
+        count: usize,
+        capacity: usize,
+        full: Full,
+        worker: impl Fn() -> W + Send + Clone + 'static,
+        on_panic: impl Fn() + Send + Clone + 'static,
+    ) -> Result<Runner<J, R>> {
+        let queue = Arc::new(OrderedQueue::new(capacity));
+        let workers = Workers::start(&queue, name, count, worker, on_panic)
+            .map_err(|source| Error::Io { what: "starting threads".into(), source })?;
+        Ok(Runner {
+            queue,
+            _workers: workers,
+            flow: Mutex::new(Ok(gst::FlowSuccess::Ok)),
+            last_word: AtomicBool::new(false),
+            full,
+        })
+    }
+
+    /// Hands a job to the workers and returns what had to be dropped for it.
+    ///
+    /// # Errors
+    /// Why the source pad stopped, or flushing.
+    pub fn submit(&self, job: J) -> Result<Option<Dropped<J, R>>, gst::FlowError> {
+        self.queue.submit(job, self.full).map_err(|_| self.refusal())
+    }
+
+    /// Hands a job to the workers once there is room.
+    ///
+    /// # Errors
+    /// Why the source pad stopped, or flushing.
+    pub fn submit_waiting(&self, job: J) -> Result<(), gst::FlowError> {
+        self.queue.submit(job, Full::Wait).map(drop).map_err(|_| self.refusal())
+    }
+
+    /// Lets something that needs no work leave in its turn.
+    ///
+    /// # Errors
+    /// Why the source pad stopped, or flushing.
+    pub fn pass(&self, result: R) -> Result<(), gst::FlowError> {
+        self.queue.pass(result).map_err(|_| self.refusal())
+    }
+
+    /// Lets EOS leave in its turn; false if it cannot. Where the source pad has stopped, or stops before it, the bus is
+    /// told, for no buffer comes any more that could carry the reason upstream.
+    pub fn pass_eos(&self, pad: &gst::Pad, eos: R) -> bool {
+        self.last_word.store(true, Ordering::SeqCst);
+        let passed = self.pass(eos).is_ok();
+        if !passed {
+            self.tell_stop(pad);
+        }
+        passed
+    }
+
+    fn refusal(&self) -> gst::FlowError {
+        lock(&self.flow).err().unwrap_or(gst::FlowError::Flushing)
+    }
+
+    /// Why the source pad stopped, if it did.
+    pub fn flow(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        *lock(&self.flow)
+    }
+
+    /// Drops everything in flight and wakes all who wait. Sticky events still hold after a flush: the source pad keeps
+    /// them for the next buffer.
+    pub fn flush(&self, pad: &gst::Pad) {
+        let stays = |event: &gst::Event| {
+            event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
+        };
+        for event in self.queue.flush().into_iter().filter_map(Passing::into_event).filter(stays) {
+            if let Err(flow) = pad.store_sticky_event(&event) {
+                gst::debug!(gst::CAT_RUST, obj = pad, "{:?} is not kept: {flow:?}", event.type_());
+            }
+        }
+    }
+
+    /// Starts the source pad's task: `deliver` gets every result in order.
+    pub fn start_task(
+        self: &Arc<Self>,
+        pad: &gst::Pad,
+        deliver: impl FnMut(R) -> Result<gst::FlowSuccess, gst::FlowError> + Send + 'static,
+    ) -> Result<(), gst::LoggableError> {
+        *lock(&self.flow) = Ok(gst::FlowSuccess::Ok);
+        self.last_word.store(false, Ordering::SeqCst);
+        self.queue.resume();
+        let (runner, mut deliver, weak) = (self.clone(), deliver, pad.downgrade());
+        pad.start_task(move || {
+            let flow = match runner.queue.next() {
+                None => Err(gst::FlowError::Flushing),
+                Some(result) => deliver(result),
+            };
+            if let Err(error) = flow
+                && let Some(pad) = weak.upgrade()
+            {
+                runner.stop(error, &pad);
+            }
+        })
+        .map_err(|_| gst::loggable_error!(gst::CAT_RUST, "the source pad's task does not start"))
+    }
+
+    /// The source pad's task ends itself.
+    fn stop(&self, error: gst::FlowError, pad: &gst::Pad) {
+        *lock(&self.flow) = Err(error);
+        self.flush(pad);
+        self.tell_stop(pad);
+        // The only failure is a pad without this very task.
+        let _ = pad.pause_task();
+    }
+
+    fn tell_stop(&self, pad: &gst::Pad) {
+        let Err(flow) = self.flow() else { return };
+        let expected = matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos);
+        if !expected
+            && self.last_word.swap(false, Ordering::SeqCst)
+            && let Some(element) = pad.parent_element()
+        {
+            gst::element_error!(element, gst::StreamError::Failed, ["downstream answered {flow:?}"]);
+        }
+    }
+
+    /// Stops the source pad's task and waits for it.
+    pub fn stop_task(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
+        self.flush(pad);
+        pad.stop_task().map_err(|_| gst::loggable_error!(gst::CAT_RUST, "the source pad's task does not stop"))
+    }
+}
+
+/// Tells bus and application what befell the stream: an element message `chaosveil-event`.
+pub fn post_event(element: &gst::Element, reason: &str, counter: Option<u64>, detail: &str) {
+    let mut structure = gst::Structure::builder("chaosveil-event").field("reason", reason).field("detail", detail);
+    if let Some(counter) = counter {
+        structure = structure.field("counter", counter);
+    }
+    let message = gst::message::Element::builder(structure.build()).src(element).build();
+    // Without a bus nobody wants to know.
+    let _ = element.post_message(message);
+}
+
+/// Keeps an attacker who sends rubbish from filling the bus: so many messages a second, the rest is only counted.
+#[derive(Debug, Default)]
+pub struct PostLimit {
+    second: Option<Instant>,
+    posted: u32,
+    unsaid: u64,
+}
+
+/// Messages a second that reach the bus.
+const POSTS_PER_SECOND: u32 = 200;
+
+impl PostLimit {
+    /// Whether a message may be posted now, and how many were not since the last one.
+    pub fn admit(&mut self, now: Instant) -> Option<u64> {
+        if self.second.is_none_or(|begun| now - begun >= Duration::from_secs(1)) {
+            (self.second, self.posted) = (Some(now), 0);
+        }
+        if self.posted >= POSTS_PER_SECOND {
+            self.unsaid += 1;
+            return None;
+        }
+        self.posted += 1;
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_not_posted() {
+        let (mut limit, begun) = (PostLimit::default(), Instant::now());
+        let posted = (0..1000).filter(|_| limit.admit(begun).is_some()).count();
+        assert_eq!(posted, 200);
+        assert_eq!(limit.admit(begun + Duration::from_secs(1)), Some(800));
+        assert_eq!(limit.admit(begun + Duration::from_secs(1)), Some(0));
+    }
+}

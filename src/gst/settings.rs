@@ -1,0 +1,177 @@
+//! Properties that both elements have, and how they become an engine.
+
+use std::{path::PathBuf, sync::Arc};
+
+use gst::{glib, prelude::*};
+
+use super::types::{Backend, Leaky};
+use crate::{
+    Error, Result, backend,
+    seal::{Engine, Secret},
+};
+
+/// Settings that encrypter and decrypter share.
+#[derive(Debug, Default, Clone)]
+pub struct CommonSettings {
+    /// Pre-shared key file.
+    pub key_file: Option<PathBuf>,
+    /// Passphrase file.
+    pub passphrase_file: Option<PathBuf>,
+    /// Pre-shared key, set from code only; in place of a key of another length than 32 bytes, that length.
+    pub key: Option<Result<Secret, usize>>,
+    /// Who runs the chaotic stage.
+    pub backend: Backend,
+    /// Worker threads; 0 stands for as many as there are cores, at most four.
+    pub workers: u32,
+    /// Threads for each frame.
+    pub threads_per_frame: u32,
+    /// Frames in flight; 0 stands for two more than workers.
+    pub queue_depth: u32,
+    /// What to do when the queue is full.
+    pub leaky: Leaky,
+}
+
+impl CommonSettings {
+    /// The parameters, for the element's own list.
+    pub fn parameters() -> Vec<glib::ParamSpec> {
+        vec![
+            path("key-file", "Pre-shared key file", "File with the pre-shared key (chaosveil keygen --preshared)"),
+            path("passphrase-file", "Passphrase file", "File whose first line is the passphrase"),
+            glib::ParamSpecBoxed::builder::<glib::Bytes>("key")
+                .nick("Pre-shared key")
+                .blurb(
+                    "The pre-shared key, 32 bytes; from code only: what stands on a command line can be read by others",
+                )
+                .write_only()
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("backend", Backend::Auto)
+                .nick("Backend")
+                .blurb("Who runs the chaotic stage")
+                .mutable_ready()
+                .build(),
+            number("workers", "Workers", "Frames worked on at the same time (0 = cores, at most 4)", 0, 64, 0),
+            number("threads-per-frame", "Threads per frame", "Threads that share the work on one frame", 1, 64, 1),
+            number("queue-depth", "Queue depth", "Frames in flight at most (0 = two more than workers)", 0, 256, 0),
+            glib::ParamSpecEnum::builder_with_default("leaky", Leaky::No)
+                .nick("Leaky")
+                .blurb("What to do when the queue is full")
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                .nick("Statistics")
+                .blurb("Frames and bytes in and out, dropped, lost, reordered, replayed, rejected, latency, backend")
+                .read_only()
+                .build(),
+        ]
+    }
+
+    /// Sets a property; false if it is none of these.
+    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        let get = "type checked by GObject";
+        match name {
+            "key-file" => self.key_file = value.get::<Option<String>>().expect(get).map(PathBuf::from),
+            "passphrase-file" => self.passphrase_file = value.get::<Option<String>>().expect(get).map(PathBuf::from),
+            "key" => self.set_key(value.get::<Option<glib::Bytes>>().expect(get)),
+            "backend" => self.backend = value.get().expect(get),
+            "workers" => self.workers = value.get().expect(get),
+            "threads-per-frame" => self.threads_per_frame = value.get().expect(get),
+            "queue-depth" => self.queue_depth = value.get().expect(get),
+            "leaky" => self.leaky = value.get().expect(get),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Reads a property; `None` if it is none of these. The key is never among them.
+    pub fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "key-file" => path_value(&self.key_file),
+            "passphrase-file" => path_value(&self.passphrase_file),
+            "backend" => self.backend.to_value(),
+            "workers" => self.workers.to_value(),
+            "threads-per-frame" => self.threads_per_frame.max(1).to_value(),
+            "queue-depth" => self.queue_depth.to_value(),
+            "leaky" => self.leaky.to_value(),
+            _ => return None,
+        })
+    }
+
+    fn set_key(&mut self, bytes: Option<glib::Bytes>) {
+        self.key = bytes.map(|bytes| <[u8; 32]>::try_from(&bytes[..]).map(Secret::new).map_err(|_| bytes.len()));
+    }
+
+    /// The pre-shared key that was set from code.
+    ///
+    /// # Errors
+    /// [`Error::KeyLength`] if it has another length than 32 bytes.
+    pub fn preshared(&self) -> Result<Option<Secret>> {
+        self.key.clone().transpose().map_err(Error::KeyLength)
+    }
+
+    /// Number of worker threads.
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
+            workers => workers as usize,
+        }
+    }
+
+    /// Number of frames in flight at most.
+    pub fn capacity(&self) -> usize {
+        match self.queue_depth {
+            0 => self.worker_count() + 2,
+            depth => depth as usize,
+        }
+    }
+
+    /// The engine that the settings ask for.
+    ///
+    /// # Errors
+    /// [`Error::BackendUnavailable`], [`Error::Io`] if threads cannot be had.
+    pub fn engine(&self) -> Result<Engine> {
+        let pool = match self.threads_per_frame {
+            0 | 1 => None,
+            threads => Some(Arc::new(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads as usize)
+                    .thread_name(|index| format!("chaosveil-frame:{index}"))
+                    .build()
+                    .map_err(|error| Error::Io {
+                        what: "starting threads".into(),
+                        source: std::io::Error::other(error),
+                    })?,
+            )),
+        };
+        Ok(Engine { backend: backend::choose(self.backend.into())?, pool })
+    }
+}
+
+/// A parameter that names a file.
+pub fn path(name: &'static str, nick: &'static str, blurb: &'static str) -> glib::ParamSpec {
+    glib::ParamSpecString::builder(name).nick(nick).blurb(blurb).mutable_ready().build()
+}
+
+/// A parameter that is a number.
+pub fn number(
+    name: &'static str,
+    nick: &'static str,
+    blurb: &'static str,
+    min: u32,
+    max: u32,
+    default: u32,
+) -> glib::ParamSpec {
+    glib::ParamSpecUInt::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .minimum(min)
+        .maximum(max)
+        .default_value(default)
+        .mutable_ready()
+        .build()
+}
+
+/// The value of a parameter that names a file.
+pub fn path_value(path: &Option<PathBuf>) -> glib::Value {
+    path.as_ref().map(|path| path.to_string_lossy().into_owned()).to_value()
+}

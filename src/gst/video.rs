@@ -1,0 +1,256 @@
+//! Between GStreamer's caps, segments and buffers and this crate's layouts, descriptions and planes.
+
+use crate::{
+    Error, Result,
+    backend::memory,
+    frame::{Format, FrameLayout, Plane, PlaneMut},
+    seal,
+};
+
+/// Feature of raw video whose buffers hold single fields.
+const SINGLE_FIELDS: &gst::glib::GStr = gst_video::CAPS_FEATURE_FORMAT_INTERLACED;
+
+/// What the frames of a pad are.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Raw video whose rows are known: packed without padding.
+    Raw(Box<RawVideo>),
+    /// Anything else: the buffer's bytes as they are. Raw video of tiled and palette formats is here too, and has to have
+    /// its caps' own offsets and strides, for nothing else would tell them on the other side.
+    Opaque(Option<Box<gst_video::VideoInfo>>),
+}
+
+/// Raw video whose rows are known.
+#[derive(Clone, Debug)]
+pub struct RawVideo {
+    /// GStreamer's view: default offsets and strides.
+    pub info: gst_video::VideoInfo,
+    /// Ours: rows without padding.
+    pub layout: FrameLayout,
+}
+
+impl Content {
+    /// What fixed caps announce.
+    ///
+    /// # Errors
+    /// [`Error::Geometry`] for raw video caps that do not make sense or live outside system memory.
+    pub fn of(caps: &gst::CapsRef) -> Result<Content> {
+        let Some(structure) = caps.structure(0).filter(|s| s.name() == "video/x-raw") else {
+            return Ok(Content::Opaque(None));
+        };
+        let plain =
+            |feature: &gst::glib::GStr| [gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY, SINGLE_FIELDS].contains(&feature);
+        if caps.features(0).is_some_and(|features| !features.iter().all(plain)) {
+            return Err(Error::Geometry("raw video outside system memory; put a download element in front".into()));
+        }
+        let info = gst_video::VideoInfo::from_caps(caps)
+            .map_err(|_| Error::Geometry(format!("caps that are no raw video: {structure}")))?;
+        match layout_of(&info) {
+            Ok(layout) => Ok(Content::Raw(Box::new(RawVideo { info, layout }))),
+            Err(_) => Ok(Content::Opaque(Some(Box::new(info)))),
+        }
+    }
+
+    /// The rows that a cipher picture of these caps would have.
+    ///
+    /// # Errors
+    /// [`Error::NotCarriable`], with what to do, for what is no raw video of plain rows or would be damaged on the way.
+    pub fn carriable(&self, caps: &gst::CapsRef, exact: bool) -> Result<&RawVideo> {
+        let refused =
+            |reason| Error::NotCarriable { format: named_format(caps).unwrap_or("unknown").to_owned(), reason };
+        match self {
+            Content::Opaque(_) => Err(refused("only raw video with plain rows can; use output=packets")),
+            Content::Raw(raw) => raw.layout.carriage().refusal(exact).map_or(Ok(raw), |reason| Err(refused(reason))),
+        }
+    }
+
+    /// Bytes of the payload of a buffer.
+    pub fn payload_len(&self, buffer: &gst::BufferRef) -> usize {
+        match self {
+            Content::Raw(raw) => raw.layout.payload_bytes(),
+            Content::Opaque(_) => buffer.size(),
+        }
+    }
+}
+
+/// What an encrypter makes and a decrypter takes: packets, or raw video of whole frames or single fields.
+pub fn cipher_caps() -> gst::Caps {
+    let mut caps = gst::Caps::new_empty_simple("application/x-chaosveil");
+    caps.merge(with_single_fields(gst::Caps::new_empty_simple("video/x-raw")));
+    caps
+}
+
+/// Raw video that can become cipher pictures on a transport, at any size.
+pub fn carriable_caps(exact: bool) -> gst::Caps {
+    let formats = Format::all().filter(|format| format.is_gstreamer() && format.carriage().refusal(exact).is_none());
+    let whole = gst::Caps::builder("video/x-raw").field("format", gst::List::new(formats.map(Format::name))).build();
+    with_single_fields(whole)
+}
+
+/// Why no cipher picture has caps like these, and what to do, if that is for their format's sake.
+pub fn format_refusal(caps: &gst::CapsRef, exact: bool) -> Option<Error> {
+    let format = named_format(caps)?;
+    let reason = Format::from_name(format).ok()?.carriage().refusal(exact)?;
+    Some(Error::NotCarriable { format: format.to_owned(), reason })
+}
+
+/// The format of raw video caps, if they have one; the name of any others.
+fn named_format(caps: &gst::CapsRef) -> Option<&str> {
+    let structure = caps.structure(0)?;
+    match structure.has_field("format") {
+        true => structure.get("format").ok(),
+        false => Some(structure.name().as_str()),
+    }
+}
+
+fn with_single_fields(mut caps: gst::Caps) -> gst::Caps {
+    let mut fields = caps.clone();
+    fields.make_mut().set_features_simple(Some(gst::CapsFeatures::new([SINGLE_FIELDS])));
+    caps.merge(fields);
+    caps
+}
+
+/// Reads the bytes of opaque content.
+///
+/// # Errors
+/// [`Error::Geometry`] if the buffer cannot be mapped, has another size than when its counter was drawn, or raw video
+/// with strides of its own.
+pub fn read_opaque(buffer: &gst::BufferRef, info: Option<&gst_video::VideoInfo>, out: &mut [u8]) -> Result<()> {
+    if let (Some(info), Some(meta)) = (info, buffer.meta::<gst_video::VideoMeta>())
+        && (meta.offset() != info.offset() || meta.stride() != info.stride())
+    {
+        let format = info.format();
+        return Err(Error::Geometry(format!("{format} with strides of its own; put videoconvert in front")));
+    }
+    let map = map(buffer)?;
+    if map.len() != out.len() {
+        return Err(Error::Geometry("a buffer changed its size under way".into()));
+    }
+    out.copy_from_slice(&map);
+    Ok(())
+}
+
+/// The layout of raw video; an error for formats that are opaque bytes.
+pub fn layout_of(info: &gst_video::VideoInfo) -> Result<FrameLayout> {
+    let format = Format::from_name(info.format().to_str())?;
+    FrameLayout::new(format, info.width(), info.field_height(), info.is_interlaced())
+}
+
+/// Where the planes of a mapped buffer are: its GstVideoMeta's word, or the caps' default.
+fn geometry(buffer: &gst::BufferRef, raw: &RawVideo) -> Result<[(usize, usize); 4]> {
+    let mut planes = [(0, 0); 4];
+    let count = raw.layout.planes().len();
+    let meta = buffer.meta::<gst_video::VideoMeta>();
+    let (offsets, strides) = match &meta {
+        Some(meta) => (meta.offset(), meta.stride()),
+        None => (raw.info.offset(), raw.info.stride()),
+    };
+    if offsets.len() < count || strides.len() < count {
+        return Err(Error::Geometry("a buffer with too few planes".into()));
+    }
+    for (plane, (&offset, &stride)) in planes.iter_mut().zip(offsets.iter().zip(strides)).take(count) {
+        let stride = usize::try_from(stride).map_err(|_| Error::Geometry("a stride below zero".into()))?;
+        *plane = (offset, stride);
+    }
+    Ok(planes)
+}
+
+/// Reads the planes of a buffer.
+///
+/// # Errors
+/// [`Error::Geometry`] if the buffer cannot be mapped or is smaller than its planes.
+pub fn read_planes<T>(buffer: &gst::BufferRef, raw: &RawVideo, read: impl FnOnce(&[Plane]) -> Result<T>) -> Result<T> {
+    let geometry = geometry(buffer, raw)?;
+    let map = map(buffer)?;
+    let mut planes = [Plane { data: &[], stride: 0 }; 4];
+    let count = raw.layout.planes().len();
+    for (plane, (offset, stride)) in planes.iter_mut().zip(geometry).take(count) {
+        let data = map.get(offset..).ok_or_else(|| Error::Geometry("a plane outside its buffer".into()))?;
+        *plane = Plane { data, stride };
+    }
+    read(&planes[..count])
+}
+
+/// Maps a buffer for reading.
+///
+/// # Errors
+/// [`Error::Geometry`] if its memory cannot be read.
+pub fn map(buffer: &gst::BufferRef) -> Result<gst::BufferMap<'_, gst::buffer::Readable>> {
+    buffer.map_readable().map_err(|_| Error::Geometry("a buffer whose memory cannot be read".into()))
+}
+
+/// Writes the planes of a frame with the caps' default offsets and strides over `bytes`.
+///
+/// # Errors
+/// What `write` returns.
+pub fn write_planes(
+    raw: &RawVideo,
+    bytes: &mut Vec<u8>,
+    write: impl FnOnce(&mut [PlaneMut]) -> Result<()>,
+) -> Result<()> {
+    if !is_packed(raw) {
+        // A recycled buffer's old bytes must not show between the rows.
+        bytes.clear();
+    }
+    memory::resize(bytes, raw.info.size());
+    let count = raw.layout.planes().len();
+    let (offsets, strides) = (raw.info.offset(), raw.info.stride());
+    let mut planes: [PlaneMut; 4] = std::array::from_fn(|_| PlaneMut { data: &mut [], stride: 0 });
+    // Planes stand in the order of their offsets in every format that has rows.
+    let mut rest = &mut bytes[..];
+    for plane in (0..count).rev() {
+        let (front, data) = rest.split_at_mut(offsets[plane]);
+        planes[plane] = PlaneMut { data, stride: strides[plane] as usize };
+        rest = front;
+    }
+    write(&mut planes[..count])
+}
+
+/// Whether a payload without padding is, byte for byte, a frame with the caps' default offsets and strides.
+pub fn is_packed(raw: &RawVideo) -> bool {
+    let planes = raw.layout.planes().iter();
+    raw.info.size() == raw.layout.payload_bytes()
+        && planes
+            .zip(raw.info.offset().iter().zip(raw.info.stride()))
+            .all(|(plane, (&offset, &stride))| plane.offset == offset && plane.row_bytes == stride as usize)
+}
+
+/// A time segment for the description; `None` for any other.
+pub fn describe_segment(segment: &gst::Segment) -> Option<seal::Segment> {
+    let segment = segment.downcast_ref::<gst::ClockTime>()?;
+    let ns = |time: Option<gst::ClockTime>| time.map(gst::ClockTime::nseconds);
+    Some(seal::Segment {
+        flags: segment.flags().bits(),
+        rate: segment.rate(),
+        applied_rate: segment.applied_rate(),
+        base: ns(segment.base()),
+        offset: ns(segment.offset()),
+        start: ns(segment.start()),
+        stop: ns(segment.stop()),
+        time: ns(segment.time()),
+        position: ns(segment.position()),
+        duration: ns(segment.duration()),
+    })
+}
+
+/// The segment of a description, or a plain one in time.
+pub fn restore_segment(described: Option<&seal::Segment>) -> gst::FormattedSegment<gst::ClockTime> {
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    let Some(described) = described else { return segment };
+    let time = |ns: Option<u64>| ns.map(gst::ClockTime::from_nseconds);
+    segment.set_flags(gst::SegmentFlags::from_bits_truncate(described.flags));
+    if described.rate.is_finite() && described.rate != 0.0 {
+        segment.set_rate(described.rate);
+    }
+    if described.applied_rate.is_finite() && described.applied_rate != 0.0 {
+        segment.set_applied_rate(described.applied_rate);
+    }
+    segment.set_base(time(described.base));
+    segment.set_offset(time(described.offset));
+    segment.set_start(time(described.start));
+    segment.set_stop(time(described.stop));
+    segment.set_time(time(described.time));
+    segment.set_position(time(described.position));
+    segment.set_duration(time(described.duration));
+    segment
+}
