@@ -19,6 +19,7 @@
 
 pub mod backend;
 pub mod chaos;
+pub mod cli;
 pub mod error;
 pub mod frame;
 pub mod gst;

@@ -1,0 +1,313 @@
+//! `decrypt`: which road an INPUT takes back to what it was.
+
+use std::{
+    ffi::OsString,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use clap::ArgGroup;
+
+use super::{
+    byte_source::ByteSource,
+    cipher_picture,
+    container::{self, Container},
+    endpoint::{self, Form, Input, Output},
+    error::{Exit, Failure},
+    folder,
+    key_files::IdentityArguments,
+    output::{self, PartialFile},
+    picture_file::{self, Opened},
+    picture_type::{self, PictureType},
+    sealing::{BackendArgument, Opening},
+    streams::Damage,
+    summary::Summary,
+    video_decrypt::VideoDecrypt,
+    video_source::{Camera, VideoSource},
+};
+
+/// Decrypt a sealed picture or video, a cipher picture or video, a folder of pictures, or what comes from stdin
+///
+/// OUTPUT's extension says what is made. A picture: the type that was sealed returns the identical file, another one is
+/// decoded, in as much as that type can hold. A video: a container for its tracks, as they were sealed; raw frames go
+/// into .mkv, losslessly compressed (FFV1; formats that it does not take are converted). To stdout goes the picture
+/// that was sealed, or with `--to mkv` a video.
+///
+/// In a folder `a.jpg.cveil` becomes `a.jpg`, and a cipher picture becomes a PNG of the same name.
+///
+/// Where INPUT is damaged nothing stands under OUTPUT, what is intact is kept as OUTPUT.partial, and the exit code is 4.
+#[derive(clap::Args)]
+#[command(group = ArgGroup::new("keys").required(true).multiple(true).args(IdentityArguments::IDS))]
+pub struct Decrypt {
+    #[command(flatten)]
+    identities: IdentityArguments,
+    /// Give what is intact of a damaged INPUT its final name; the exit code stays 4
+    #[arg(long)]
+    salvage: bool,
+    /// Accept profile `chaos`
+    #[arg(long)]
+    insecure_research: bool,
+    #[command(flatten)]
+    backend: BackendArgument,
+    /// What INPUT is, where its content shall not tell
+    #[arg(long, value_name = "FORM")]
+    from: Option<Form>,
+    /// What to make, where OUTPUT is `-`
+    #[arg(long, value_name = "FORM")]
+    to: Option<Form>,
+    /// Overwrite OUTPUT
+    #[arg(long)]
+    force: bool,
+    /// File, folder, address, or `-` for stdin
+    input: OsString,
+    /// File, folder, or `-` for stdout
+    #[arg(short, long)]
+    output: OsString,
+}
+
+/// What OUTPUT is to become.
+enum Target {
+    /// A picture; `None` is what was sealed.
+    Picture(Option<&'static PictureType>),
+    Video(&'static Container),
+}
+
+/// What a sealed video comes as.
+enum Sealed {
+    Packets(ByteSource),
+    Pictures(VideoSource),
+}
+
+impl Decrypt {
+    /// Decrypts.
+    pub fn run(self) -> Result<(), Failure> {
+        let opening = Opening::new(self.identities.read()?, self.backend.engine()?, self.insecure_research);
+        let input = Input::parse(&self.input)?;
+        let output = Output::parse(&self.output);
+        if let Output::Path(path) = &output {
+            input.refuse_as_output(path)?;
+        }
+        if let Input::Folder(from) = &input {
+            return match &output {
+                Output::Path(to) => self.folder(&opening, from, to),
+                Output::Stdout => {
+                    Err(Failure::usage("a folder does not go to stdout").advise("name a folder as OUTPUT"))
+                }
+            };
+        }
+        let target = self.target(&output)?;
+        if let Output::Path(path) = &output {
+            output::check_free(path, self.force)?;
+        }
+        match target {
+            Target::Picture(kind) => self.picture_of(&opening, &input, kind, &output),
+            Target::Video(container) => self.video_of(&opening, &input, container, &output),
+        }
+    }
+
+    /// What to make: the extension of a file, or `--to`.
+    fn target(&self, output: &Output) -> Result<Target, Failure> {
+        match (output, self.to) {
+            (Output::Stdout, None) => Ok(Target::Picture(None)),
+            (Output::Stdout, Some(Form::Png)) => Ok(Target::Picture(Some(picture_type::PNG))),
+            (Output::Stdout, Some(Form::Mkv)) => Ok(Target::Video(container::MATROSKA)),
+            (Output::Stdout, Some(Form::Cveil)) => Err(Failure::usage("decrypting does not make packets")
+                .advise("give --to png or --to mkv, or leave --to out for the picture that was sealed")),
+            (Output::Path(_), Some(_)) => {
+                Err(Failure::usage("OUTPUT's name says what to make, not --to").advise("leave --to out"))
+            }
+            (Output::Path(path), None) => match (PictureType::of_path(path), Container::of_path(path)) {
+                (Some(kind), _) => Ok(Target::Picture(Some(kind))),
+                (None, Some(container)) => Ok(Target::Video(container)),
+                (None, None) => {
+                    Err(Failure::usage(format!("{}: its extension does not say what to make", path.display())).advise(
+                        format!("pictures: {}; videos: {}", PictureType::extensions(), Container::extensions()),
+                    ))
+                }
+            },
+        }
+    }
+
+    fn picture_of(
+        &self,
+        opening: &Opening,
+        input: &Input,
+        kind: Option<&PictureType>,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let name = input.name();
+        let mut summary = Summary::start();
+        let opened = match input {
+            Input::File(path) => self.open(opening, &name, endpoint::open(path)?, &mut summary)?,
+            Input::Stdin => self.open(opening, &name, std::io::stdin(), &mut summary)?,
+            _ => return Err(Failure::usage(format!("{name} is no picture")).advise("name an OUTPUT that ends in .mkv")),
+        };
+        let kind = kind.unwrap_or(opened.content.kind());
+        let done = self.deliver(&name, opened, kind, output, &mut summary);
+        summary.print();
+        done
+    }
+
+    fn video_of(
+        &self,
+        opening: &Opening,
+        input: &Input,
+        container: &'static Container,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let name = input.name();
+        let job = VideoDecrypt {
+            identities: &self.identities,
+            backend: &self.backend,
+            insecure_research: self.insecure_research,
+            name: &name,
+            endless: !matches!(input, Input::File(_)),
+            container,
+            salvage: self.salvage,
+            force: self.force,
+        };
+        match self.video_source(input)? {
+            Sealed::Packets(source) => job.packets(opening, source, output),
+            Sealed::Pictures(source) => job.pictures(source, output),
+        }
+    }
+
+    /// A camera gives pictures, perhaps cipher pictures; other addresses give packets unless told otherwise. Of files
+    /// and stdin the content tells.
+    fn video_source(&self, input: &Input) -> Result<Sealed, Failure> {
+        let name = input.name();
+        let is_picture = || {
+            Failure::usage(format!("{name} is a picture, not a video"))
+                .advise(format!("name an OUTPUT that ends in one of {}", PictureType::extensions()))
+        };
+        if let Input::Uri(uri) = input {
+            return Ok(match (uri.strip_prefix("v4l2://"), self.from) {
+                (Some(device), _) => {
+                    let camera = Camera { device: device.to_owned(), ..Camera::default() };
+                    Sealed::Pictures(VideoSource::Camera(camera))
+                }
+                (None, Some(Form::Mkv)) => Sealed::Pictures(VideoSource::Uri(uri.clone())),
+                (None, Some(Form::Png)) => return Err(is_picture()),
+                (None, _) => Sealed::Packets(ByteSource::of_uri(uri)?),
+            });
+        }
+        let (start, source): (_, Box<dyn Read + Send>) = match input {
+            Input::File(path) => {
+                endpoint::peek(&name, endpoint::open(path)?).map(|(start, rest)| (start, Box::new(rest) as _))?
+            }
+            _ => endpoint::peek(&name, std::io::stdin()).map(|(start, rest)| (start, Box::new(rest) as _))?,
+        };
+        match (self.from.unwrap_or(Form::of_content(&start)), input) {
+            (Form::Png, _) => Err(is_picture()),
+            (Form::Cveil, _) => Ok(Sealed::Packets(ByteSource::of_read(source))),
+            // Some containers are not read from front to back: by its name the file is open to seeking.
+            (Form::Mkv, Input::File(path)) => Ok(Sealed::Pictures(VideoSource::File(path.clone()))),
+            (Form::Mkv, _) => Ok(Sealed::Pictures(VideoSource::Bytes(ByteSource::of_read(source)))),
+        }
+    }
+
+    fn open(&self, opening: &Opening, name: &str, source: impl Read, summary: &mut Summary) -> Result<Opened, Failure> {
+        let (start, source) = endpoint::peek(name, source)?;
+        let source = CountedRead { source, bytes: &mut summary.bytes_in };
+        let started = std::time::Instant::now();
+        let opened =
+            match self.from.unwrap_or(Form::of_content(&start)) {
+                Form::Cveil => picture_file::open(opening, name, source),
+                Form::Png => cipher_picture::open(opening, name, &endpoint::read_frame(name, source)?),
+                Form::Mkv => Err(Failure::usage(format!("{name} is a video, not a picture"))
+                    .advise("name an OUTPUT that ends in .mkv")),
+            };
+        summary.add("open", started.elapsed());
+        opened
+    }
+
+    /// Writes what was opened, under its name only if nothing is wrong with the file that it came in.
+    fn deliver(
+        &self,
+        name: &str,
+        opened: Opened,
+        kind: &PictureType,
+        output: &Output,
+        summary: &mut Summary,
+    ) -> Result<(), Failure> {
+        let bytes =
+            summary.time("convert", || opened.content.into_file(kind)).map_err(|failure| failure.about(name))?;
+        let kept = summary.time("write", || self.write(&bytes, output, opened.damage.is_none()))?;
+        summary.frames += 1;
+        summary.bytes_out += bytes.len() as u64;
+        match opened.damage {
+            None => Ok(()),
+            Some(damage) => Err(damaged(name, &damage, kept.as_deref())),
+        }
+    }
+
+    /// Returns the partial name under which a damaged file's content is kept.
+    fn write(&self, bytes: &[u8], output: &Output, intact: bool) -> Result<Option<PathBuf>, Failure> {
+        let named = intact || self.salvage;
+        let Output::Path(path) = output else {
+            return if named { output::write_stdout(bytes).map(|()| None) } else { Ok(None) };
+        };
+        let file = PartialFile::create(path, self.force)?;
+        file.write(bytes)?;
+        match named {
+            true => file.finish().map(|()| None),
+            false => file.keep().map(Some),
+        }
+    }
+
+    fn folder(&self, opening: &Opening, from: &Path, to: &Path) -> Result<(), Failure> {
+        if self.to.is_some() {
+            return Err(Failure::usage("the names in a folder say what to make, not --to").advise("leave --to out"));
+        }
+        let mut summary = Summary::start();
+        let files = folder::files(from)?;
+        let mut targets = folder::Targets::default();
+        let done = folder::for_each(&files, |name| {
+            let path = from.join(name);
+            let shown = path.display().to_string();
+            let opened = self.open(opening, &shown, endpoint::open(&path)?, &mut summary)?;
+            let target = targets.claim(to.join(target_name(name, opened.content.kind())))?;
+            let kind = PictureType::of_path(&target).unwrap_or(opened.content.kind());
+            output::make_folder_of(&target)?;
+            self.deliver(&shown, opened, kind, &Output::Path(target), &mut summary)
+        });
+        summary.print();
+        done
+    }
+}
+
+/// The name that a file had before it was encrypted, as far as its own name tells.
+fn target_name(name: &Path, kind: &PictureType) -> PathBuf {
+    let plain = match Form::of_path(name) {
+        Some(Form::Cveil) => name.with_extension(""),
+        _ => name.to_owned(),
+    };
+    match PictureType::of_path(&plain) {
+        Some(_) => plain,
+        None => kind.append_extension(plain),
+    }
+}
+
+fn damaged(name: &str, damage: &Damage, kept: Option<&Path>) -> Failure {
+    let failure = Failure::new(Exit::Content, format!("{name} is damaged: {damage}"));
+    match kept {
+        Some(path) => {
+            failure.advise(format!("what is intact is in {}; --salvage gives it the final name", path.display()))
+        }
+        None => failure,
+    }
+}
+
+/// Counts what is read.
+struct CountedRead<'a, R> {
+    source: R,
+    bytes: &'a mut u64,
+}
+
+impl<R: Read> Read for CountedRead<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let len = self.source.read(buffer)?;
+        *self.bytes += len as u64;
+        Ok(len)
+    }
+}

@@ -1,0 +1,141 @@
+//! What the user is told when a command fails: the library's error, advice on top, and an exit code.
+
+use std::{fmt::Display, io, process::ExitCode};
+
+use crate::Error;
+
+/// Exit codes, for `--help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  anything that has no code of its own
+  2  usage: arguments that do not go together, an OUTPUT that exists
+  3  a key file that is absent, unreadable or wrong
+  4  content that is not ours, or damaged
+  5  a missing file, plugin, device or GPU, or no space left";
+
+/// Why a command ends, in the order of its codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Anything that has no code of its own.
+    Other = 1,
+    /// Arguments that do not go together.
+    Usage = 2,
+    /// A key file that is absent, unreadable or wrong.
+    Key = 3,
+    /// Content that is not ours, or damaged.
+    Content = 4,
+    /// A missing file, plugin, device or GPU, or no space left.
+    Missing = 5,
+}
+
+/// Why a command failed, and what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+    advice: Option<String>,
+}
+
+impl Failure {
+    /// A failure without advice.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure { exit, message: message.into(), advice: None }
+    }
+
+    /// Arguments that do not go together.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(Exit::Usage, message)
+    }
+
+    /// A failure of reading or writing `what`.
+    pub fn io(what: impl Display, source: io::Error) -> Failure {
+        Failure::from(Error::Io { what: what.to_string(), source })
+    }
+
+    /// Says what to do.
+    pub fn advise(self, advice: impl Into<String>) -> Failure {
+        Failure { advice: Some(advice.into()), ..self }
+    }
+
+    /// Says something more, after the advice that is there.
+    pub fn note(self, more: impl Into<String>) -> Failure {
+        let more = more.into();
+        let advice = self.advice.map_or(more.clone(), |advice| format!("{advice}; {more}"));
+        Failure { advice: Some(advice), ..self }
+    }
+
+    /// Says which file is meant.
+    pub fn about(self, what: impl Display) -> Failure {
+        Failure { message: format!("{what}: {}", self.message), ..self }
+    }
+
+    /// Which kind of failure this is.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The code to exit with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit as u8)
+    }
+
+    /// Tells the user on stderr.
+    pub fn report(&self) {
+        eprintln!("{}", self.text());
+    }
+
+    /// What [`Failure::report`] says.
+    pub fn text(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("chaosveil: {}\n  {advice}", self.message),
+            None => format!("chaosveil: {}", self.message),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let (exit, advice) = judge(&error);
+        Failure { exit, message: error.to_string(), advice: advice.map(str::to_owned) }
+    }
+}
+
+/// The one place that gives the library's errors their codes and advice.
+fn judge(error: &Error) -> (Exit, Option<&'static str>) {
+    match error {
+        Error::KeyFile { .. } => (Exit::Key, Some("check its name and who may read it; `chaosveil keygen` makes keys")),
+        Error::WrongKey => (
+            Exit::Key,
+            Some(
+                "give the key of a recipient (`chaosveil inspect FILE` tells their kinds); if it is right, the header is damaged",
+            ),
+        ),
+        Error::NoKey(_) | Error::Recipient(_) | Error::KeyLength(_) => (Exit::Usage, None),
+        Error::ProfileNotAccepted(_) => {
+            (Exit::Usage, Some("profile `chaos` is research without confidentiality; --insecure-research accepts it"))
+        }
+        Error::NotCarriable { .. } => (Exit::Usage, Some("name an OUTPUT that ends in .cveil")),
+        Error::NotOurs | Error::Refused(_) | Error::Forged(_) | Error::OtherStream | Error::NoHeaderYet => {
+            (Exit::Content, None)
+        }
+        Error::TooLarge { .. } | Error::Geometry(_) | Error::UnknownFormat(_) => (Exit::Content, None),
+        Error::BackendUnavailable { .. } => (Exit::Missing, Some("`chaosveil doctor` tells what this machine offers")),
+        Error::Io { source, .. } => judge_io(source.kind()),
+        Error::KeyExhausted(_) | Error::Forked | Error::Random => (Exit::Other, None),
+    }
+}
+
+fn judge_io(kind: io::ErrorKind) -> (Exit, Option<&'static str>) {
+    match kind {
+        io::ErrorKind::NotFound => (Exit::Missing, Some("check the name")),
+        io::ErrorKind::PermissionDenied => (Exit::Missing, Some("check who may read and write there")),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (Exit::Missing, Some("make space, or name an OUTPUT on another disk"))
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::ReadOnlyFilesystem => {
+            (Exit::Missing, None)
+        }
+        _ => (Exit::Other, None),
+    }
+}

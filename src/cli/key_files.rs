@@ -1,0 +1,126 @@
+//! The arguments that name keys. Secrets are never arguments themselves: everybody on a machine can list those.
+
+use std::{path::PathBuf, sync::Arc};
+
+use gst::prelude::*;
+
+use super::error::Failure;
+use crate::seal::{Identities, Recipients};
+
+/// Who will be able to decrypt; at least one
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct RecipientArguments {
+    /// Encrypt to a recipient: `age1...` or an SSH public key; may be repeated
+    #[arg(short, long, value_name = "RECIPIENT")]
+    recipient: Vec<String>,
+    /// Encrypt to the recipients in a file, one a line
+    #[arg(short = 'R', long, value_name = "FILE")]
+    recipient_file: Option<PathBuf>,
+    /// Encrypt with a pre-shared key
+    #[arg(short, long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Encrypt with a passphrase: the first line of a file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl RecipientArguments {
+    /// Reads the files.
+    pub fn read(&self) -> Result<Recipients, Failure> {
+        let mut recipients = Recipients::default();
+        for recipient in &self.recipient {
+            recipients.add(recipient)?;
+        }
+        if let Some(path) = &self.recipient_file {
+            recipients.add_file(path)?;
+        }
+        if let Some(path) = &self.key_file {
+            recipients.set_preshared_file(path)?;
+        }
+        if let Some(path) = &self.passphrase_file {
+            recipients.set_passphrase_file(path)?;
+        }
+        Ok(recipients)
+    }
+
+    /// Tells an encrypter the same.
+    ///
+    /// # Errors
+    /// If a file has a name that GStreamer cannot be told.
+    pub fn apply(&self, encrypter: &gst::Element) -> Result<(), Failure> {
+        if !self.recipient.is_empty() {
+            let list: Vec<_> = self.recipient.iter().map(|recipient| without_comment(recipient)).collect();
+            encrypter.set_property("recipients", list.join(","));
+        }
+        set_path(encrypter, "recipient-file", self.recipient_file.as_ref())?;
+        set_path(encrypter, "key-file", self.key_file.as_ref())?;
+        set_path(encrypter, "passphrase-file", self.passphrase_file.as_ref())
+    }
+}
+
+/// Without the comment of an SSH public key, which may hold the comma that separates recipients.
+fn without_comment(recipient: &str) -> String {
+    match recipient.trim().starts_with("ssh-") {
+        true => recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
+        false => recipient.to_owned(),
+    }
+}
+
+/// Tells an element the name of a file.
+fn set_path(element: &gst::Element, property: &str, path: Option<&PathBuf>) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    let name = path.to_str().ok_or_else(|| Failure::usage(format!("{} is no UTF-8", path.display())))?;
+    element.set_property(property, name);
+    Ok(())
+}
+
+/// What to decrypt with
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct IdentityArguments {
+    /// Decrypt with the identities in a file of `keygen` or of age, or with an SSH private key
+    #[arg(short, long, value_name = "FILE")]
+    identity_file: Option<PathBuf>,
+    /// Decrypt with a pre-shared key
+    #[arg(short, long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Decrypt with a passphrase: the first line of a file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl IdentityArguments {
+    /// The ids of the arguments, for a group of which one must be given.
+    pub const IDS: [&str; 3] = ["identity_file", "key_file", "passphrase_file"];
+
+    /// Reads the files.
+    pub fn read(&self) -> Result<Arc<Identities>, Failure> {
+        let mut identities = Identities::default();
+        if let Some(path) = &self.identity_file {
+            identities.add_file(path)?;
+        }
+        if let Some(path) = &self.key_file {
+            identities.set_preshared_file(path)?;
+        }
+        if let Some(path) = &self.passphrase_file {
+            identities.set_passphrase_file(path)?;
+        }
+        Ok(Arc::new(identities))
+    }
+
+    /// Tells a decrypter the same.
+    ///
+    /// # Errors
+    /// If a file has a name that GStreamer cannot be told.
+    pub fn apply(&self, decrypter: &gst::Element) -> Result<(), Failure> {
+        set_path(decrypter, "identity-file", self.identity_file.as_ref())?;
+        set_path(decrypter, "key-file", self.key_file.as_ref())?;
+        set_path(decrypter, "passphrase-file", self.passphrase_file.as_ref())
+    }
+
+    /// Whether none is named.
+    pub fn is_empty(&self) -> bool {
+        self.identity_file.is_none() && self.key_file.is_none() && self.passphrase_file.is_none()
+    }
+}

@@ -1,0 +1,90 @@
+//! The command line: one file per subcommand.
+//!
+//! In: arguments, files, and keys in files. Out: files that stand whole under their name or not at all, a line of
+//! figures on stderr, and an exit code that means something. Nothing here seals or opens by itself: that is `seal`.
+//!
+//! Read next: `encrypt` and `decrypt` (which road an INPUT takes); for pictures `picture_file` and `cipher_picture` (the
+//! two ways of sealing one); for video `video_encrypt` and `video_decrypt` over `graph` (a pipeline run to its end); for
+//! both `streams` (a packet file with all its tracks), `output` (how a file gets its name), `error` (exit codes and
+//! advice).
+
+mod byte_source;
+mod cipher_picture;
+mod claims;
+mod compare;
+mod container;
+mod decrypt;
+mod doctor;
+mod elements;
+mod encrypt;
+mod endpoint;
+mod error;
+mod folder;
+mod graph;
+mod inspect;
+mod key_files;
+mod keygen;
+mod output;
+mod packets;
+mod picture_file;
+mod picture_type;
+mod pixels;
+mod sealing;
+mod streams;
+mod summary;
+mod track_times;
+mod video_arguments;
+mod video_decrypt;
+mod video_encrypt;
+mod video_file;
+mod video_progress;
+mod video_source;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Encrypts and decrypts pictures and live video.
+#[derive(Parser)]
+#[command(name = "chaosveil", version, disable_help_subcommand = true, after_help = error::EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Keygen(keygen::Keygen),
+    Encrypt(encrypt::Encrypt),
+    Decrypt(decrypt::Decrypt),
+    Inspect(inspect::Inspect),
+    Compare(compare::Compare),
+    Doctor(doctor::Doctor),
+}
+
+/// Runs the command that `arguments` name, the first being the program's own name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too; that a closed pipe does not show them is no failure.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code().clamp(0, u8::MAX.into()) as u8);
+        }
+    };
+    let done = match arguments.command {
+        Command::Keygen(command) => command.run(),
+        Command::Encrypt(command) => command.run(),
+        Command::Decrypt(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Compare(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    }
+}

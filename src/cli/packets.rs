@@ -1,0 +1,150 @@
+//! Walks through a packet file and notes which of its bytes belong to no intact packet.
+
+use std::{
+    cell::RefCell,
+    io::{self, Read},
+    ops::Range,
+};
+
+use crate::{
+    Result,
+    seal::{FRAME_HEADER_BYTES, Found, FrameHeader, Offset, PacketScanner, Verifier},
+};
+
+/// Verifies headers and takes packets.
+pub trait PacketReader: Verifier {
+    /// A stream header that [`Verifier::stream_header`] has let pass.
+    fn header(&mut self, bytes: &[u8]);
+    /// A frame packet whose header [`Verifier::frame_header`] has let pass. Tells whether it is intact.
+    fn frame(&mut self, offset: Offset, header: FrameHeader, packet: &[u8]) -> bool;
+}
+
+/// The bytes of a packet file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// How many there are.
+    pub bytes: u64,
+    /// Those that belong to no intact packet.
+    pub damaged: Vec<Range<u64>>,
+}
+
+/// Reads `source` to its end and shows every packet to `reader`.
+///
+/// # Errors
+/// If reading fails.
+pub fn read_packets(mut source: impl Read, reader: &mut impl PacketReader) -> io::Result<Extent> {
+    let reader = RefCell::new(reader);
+    let mut scanner = PacketScanner::default();
+    let mut extent = Extent::default();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut read_bytes = 0;
+    let mut found = |offset: Offset, found: Found| {
+        let mut reader = reader.borrow_mut();
+        match found {
+            Found::Header(bytes) => {
+                reader.header(bytes);
+                extent.packet(offset, bytes.len(), true);
+            }
+            Found::Frame(header, packet) => {
+                let intact = reader.frame(offset, header, packet);
+                extent.packet(offset, packet.len(), intact);
+            }
+            // Its bytes are skipped, and damaged by that.
+            Found::Rejected(_) => {}
+        }
+    };
+    loop {
+        let len = match source.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        read_bytes += len as u64;
+        scanner.push(&chunk[..len], &mut Shared(&reader), &mut found);
+    }
+    scanner.finish(&mut Shared(&reader), &mut found);
+    extent.end(read_bytes);
+    Ok(extent)
+}
+
+/// What is read at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+impl Extent {
+    /// A packet of `len` bytes. What lies between it and the one before is damaged.
+    fn packet(&mut self, offset: u64, len: usize, intact: bool) {
+        let end = offset + len as u64;
+        self.damage(self.bytes..offset);
+        if !intact {
+            self.damage(offset.max(self.bytes)..end);
+        }
+        self.bytes = self.bytes.max(end);
+    }
+
+    fn end(&mut self, bytes: u64) {
+        self.damage(self.bytes..bytes);
+        self.bytes = bytes;
+    }
+
+    /// Something that was taken for intact has proved not to be.
+    pub fn add_damage(&mut self, range: Range<u64>) {
+        let at = self.damaged.partition_point(|known| known.start < range.start);
+        self.damaged.insert(at, range);
+        let known = std::mem::take(&mut self.damaged);
+        for range in known {
+            match self.damaged.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => self.damaged.push(range),
+            }
+        }
+    }
+
+    fn damage(&mut self, range: Range<u64>) {
+        match self.damaged.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.damaged.push(range),
+        }
+    }
+}
+
+/// Lends one reader to the scanner, as its verifier, and to the scanner's callback; the two take turns.
+struct Shared<'a, R>(&'a RefCell<R>);
+
+impl<R: std::ops::DerefMut<Target: Verifier>> Verifier for Shared<'_, R> {
+    fn stream_header(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.borrow_mut().stream_header(bytes)
+    }
+
+    fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
+        self.0.borrow_mut().frame_header(bytes)
+    }
+
+    fn opens(&mut self, packet: &[u8]) -> bool {
+        self.0.borrow_mut().opens(packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_bytes_are_told_once_and_in_order() {
+        let mut extent = Extent::default();
+        extent.packet(0, 100, true);
+        extent.packet(100, 50, false);
+        extent.packet(160, 40, true);
+        // A torn packet was taken for whole, and another one found within it.
+        extent.packet(200, 100, false);
+        extent.packet(250, 100, true);
+        extent.end(360);
+        assert_eq!(extent.damaged, [100..160, 200..300, 350..360]);
+        assert_eq!(extent.bytes, 360);
+        for later in [10..20, 150..170, 300..350] {
+            extent.add_damage(later);
+        }
+        assert_eq!(extent.damaged, [10..20, 100..170, 200..360]);
+    }
+}

@@ -1,0 +1,126 @@
+//! How to seal and how to open, as the arguments say: profile, keys, backend.
+
+use std::sync::Arc;
+
+use clap::builder::PossibleValuesParser;
+
+use gst::prelude::*;
+
+use super::{error::Failure, key_files::RecipientArguments};
+use crate::{
+    backend::{self, Choice},
+    seal::{Aead, Engine, Identities, Profile, ReaderPolicy, Recipients, StreamSecrets, StreamWriter},
+};
+
+/// Who runs the chaotic stage
+#[derive(clap::Args)]
+pub struct BackendArgument {
+    /// Who runs the chaotic stage
+    #[arg(long, value_name = "B", default_value = Choice::Auto.name(),
+          value_parser = PossibleValuesParser::new(Choice::ALL.map(Choice::name)))]
+    backend: String,
+}
+
+impl BackendArgument {
+    /// The backend, spread over all processors.
+    pub fn engine(&self) -> Result<Engine, Failure> {
+        let backend = backend::choose(Choice::from_name(&self.backend)?)?;
+        // Without threads of its own a frame stays on this one.
+        let pool = rayon::ThreadPoolBuilder::new().build().ok().map(Arc::new);
+        Ok(Engine { backend, pool })
+    }
+
+    /// Tells an element the same.
+    pub fn apply(&self, element: &gst::Element) {
+        element.set_property_from_str("backend", &self.backend);
+    }
+}
+
+/// How to seal
+#[derive(clap::Args)]
+pub struct SealingArguments {
+    #[command(flatten)]
+    recipients: RecipientArguments,
+    /// What protects a frame: `hardened` is the AEAD and the chaotic stage over it, `aead` the AEAD alone, `chaos` the
+    /// chaotic stage alone: research, its confidentiality is none
+    #[arg(long, value_name = "P", default_value = Profile::default().name(),
+          value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::name)))]
+    profile: String,
+    /// Allow `--profile chaos`
+    #[arg(long)]
+    insecure_research: bool,
+    #[command(flatten)]
+    backend: BackendArgument,
+}
+
+impl SealingArguments {
+    /// Reads the keys and chooses the backend.
+    pub fn read(&self) -> Result<Sealing, Failure> {
+        let profile = Profile::from_name(&self.profile).unwrap_or_default();
+        if profile == Profile::Chaos {
+            self.warn_or_refuse_chaos()?;
+        }
+        Ok(Sealing { profile, recipients: self.recipients.read()?, engine: self.backend.engine()? })
+    }
+
+    /// Tells an encrypter the same.
+    ///
+    /// # Errors
+    /// If a file has a name that GStreamer cannot be told.
+    pub fn apply(&self, encrypter: &gst::Element) -> Result<(), Failure> {
+        self.recipients.apply(encrypter)?;
+        encrypter.set_property_from_str("profile", &self.profile);
+        encrypter.set_property("allow-insecure", self.insecure_research);
+        self.backend.apply(encrypter);
+        Ok(())
+    }
+
+    fn warn_or_refuse_chaos(&self) -> Result<(), Failure> {
+        if !self.insecure_research {
+            return Err(Failure::usage(
+                "profile `chaos` hides nothing from who knows or guesses part of a picture: it is for research",
+            )
+            .advise("leave --profile out, or confirm with --insecure-research"));
+        }
+        eprintln!("chaosveil: warning: profile `chaos` is not secure; never use it for pictures that matter");
+        Ok(())
+    }
+}
+
+/// How to seal.
+pub struct Sealing {
+    /// Profile of every stream.
+    pub profile: Profile,
+    /// Who can open every stream.
+    pub recipients: Recipients,
+    /// Who runs the chaotic stage.
+    pub engine: Engine,
+}
+
+impl Sealing {
+    /// A new stream, under keys of its own.
+    pub fn stream(&self) -> Result<StreamWriter, Failure> {
+        Ok(StreamWriter::new(self.profile, Aead::default(), &self.recipients, StreamSecrets::random()?)?)
+    }
+}
+
+/// How to open.
+pub struct Opening {
+    /// What to open with.
+    pub identities: Arc<Identities>,
+    /// Profiles accepted.
+    pub policy: ReaderPolicy,
+    /// Who runs the chaotic stage.
+    pub engine: Engine,
+}
+
+impl Opening {
+    /// `insecure_research` accepts every profile.
+    pub fn new(identities: Arc<Identities>, engine: Engine, insecure_research: bool) -> Opening {
+        let mut policy = ReaderPolicy::default();
+        if insecure_research {
+            policy.profiles = Profile::ALL.to_vec();
+        }
+        Opening { identities, policy, engine }
+    }
+}

@@ -1,0 +1,307 @@
+//! Opens a packet file: every stream in it, each with its own keys, counters and end record.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::{error::Failure, packets::Extent, packets::PacketReader, sealing::Opening};
+use crate::{
+    Error, Result,
+    seal::{
+        Description, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, Kind, Offset, RawStreamHeader, Record,
+        StreamReader, Verdict, Verifier, limits,
+    },
+};
+
+/// Takes the packets whose headers have verified.
+pub trait StreamHandler {
+    /// A stream header.
+    fn header(&mut self, stream: &mut Stream, bytes: &[u8]);
+    /// A frame packet at some offset of the file. Tells whether it is intact, as far as is known by then.
+    fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool;
+}
+
+/// Takes every frame that has verified, in the order of the file.
+pub trait FrameSink {
+    /// A frame with its record and the description in force.
+    fn frame(&mut self, description: &Description, record: &Record, payload: &[u8]);
+}
+
+/// Opens every frame.
+pub struct Open<S>(pub S);
+
+impl<S: FrameSink> StreamHandler for Open<S> {
+    fn header(&mut self, _: &mut Stream, _: &[u8]) {}
+
+    fn frame(&mut self, stream: &mut Stream, _: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
+        stream.take(header, packet, &mut self.0)
+    }
+}
+
+/// What is known of a stream that could be opened.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Intact frames, each counted once.
+    pub frames: u64,
+    /// Frames and end records that did not open.
+    pub rejected: u64,
+    /// Frames that had come before.
+    pub replayed: u64,
+    /// Frames that came after later ones, and are not given out.
+    pub reordered: u64,
+    /// How many frames the end record says there are.
+    pub sealed_frames: Option<u64>,
+    /// Earliest presentation time, ns.
+    pub first_pts: Option<u64>,
+    /// Latest presentation time, ns.
+    pub last_pts: Option<u64>,
+}
+
+impl Tally {
+    /// Frames known to be missing.
+    pub fn lost(&self) -> u64 {
+        self.sealed_frames.map_or(0, |sealed| sealed.saturating_sub(self.frames))
+    }
+
+    /// Whether everything that was sealed has come, once and in order.
+    pub fn is_whole(&self) -> bool {
+        self.sealed_frames == Some(self.frames) && self.rejected + self.replayed + self.reordered == 0
+    }
+
+    fn note_time(&mut self, pts: Option<u64>) {
+        self.first_pts = self.first_pts.into_iter().chain(pts).min();
+        self.last_pts = self.last_pts.max(pts);
+    }
+}
+
+/// One stream of the file.
+pub struct Stream {
+    id: [u8; 16],
+    reader: StreamReader,
+    opener: FrameOpener,
+    plain: Vec<u8>,
+    /// What has come of it.
+    pub tally: Tally,
+}
+
+impl Stream {
+    /// The newest description.
+    pub fn description(&self) -> Arc<Description> {
+        self.reader.newest_description().unwrap_or_default()
+    }
+
+    /// Id of the stream.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    fn take(&mut self, header: &FrameHeader, packet: &[u8], sink: &mut impl FrameSink) -> bool {
+        let (prefix, payload) = packet.split_at(header.prefix_len());
+        let Ok((_, record)) = self.opener.open(prefix, payload, &mut self.plain) else {
+            self.tally.rejected += 1;
+            return false;
+        };
+        match self.reader.admit(header.counter) {
+            Verdict::Fresh => self.take_fresh(header.kind, &record, sink),
+            Verdict::Reordered => self.tally.reordered += 1,
+            Verdict::Replayed => self.tally.replayed += 1,
+        }
+        true
+    }
+
+    fn take_fresh(&mut self, kind: Kind, record: &Record, sink: &mut impl FrameSink) {
+        if kind == Kind::End {
+            // u64 last counter | u64 number of frames
+            self.tally.sealed_frames = self.plain.last_chunk().map(|frames| u64::from_le_bytes(*frames));
+            return;
+        }
+        let Some(description) = self.reader.description(record.description) else {
+            // Its own stream header did not come through: what the bytes are is not known.
+            self.tally.rejected += 1;
+            return;
+        };
+        self.tally.frames += 1;
+        self.tally.note_time(record.pts);
+        sink.frame(&description, record, &self.plain);
+    }
+}
+
+/// Opens all streams of a file. The first fixes the recording; streams of others are refused.
+pub struct Streams<'a, H> {
+    opening: &'a Opening,
+    /// Who takes the packets.
+    pub handler: H,
+    streams: BTreeMap<[u8; 16], Stream>,
+    recording: Option<[u8; 16]>,
+    /// Why the first refused header was refused.
+    refusal: Option<Error>,
+}
+
+impl<'a, H> Streams<'a, H> {
+    /// Nothing has been read yet.
+    pub fn new(opening: &'a Opening, handler: H) -> Streams<'a, H> {
+        Streams { opening, handler, streams: BTreeMap::new(), recording: None, refusal: None }
+    }
+
+    /// The streams that could be opened, with their ids, and who took their packets.
+    ///
+    /// # Errors
+    /// If there is none: because of the key, or because the file is not ours.
+    pub fn finish(self) -> Result<(BTreeMap<[u8; 16], Stream>, H), Failure> {
+        match self.streams.is_empty() {
+            true => Err(self.refusal.unwrap_or(Error::NotOurs).into()),
+            false => Ok((self.streams, self.handler)),
+        }
+    }
+
+    fn open_stream(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.streams.len() == limits::STREAMS {
+            return Err(Error::Refused("more streams than a file may hold"));
+        }
+        let mut reader = StreamReader::new(self.opening.identities.clone(), self.opening.policy.clone());
+        reader.header(bytes)?;
+        let (Some(keys), Some(description)) = (reader.keys(), reader.newest_description()) else {
+            return Err(Error::NotOurs);
+        };
+        if *self.recording.get_or_insert(description.recording) != description.recording {
+            return Err(Error::OtherStream);
+        }
+        let opener = FrameOpener::new(keys, self.opening.engine.clone());
+        let id = RawStreamHeader::split(bytes)?.stream_id();
+        self.streams.insert(id, Stream { id, reader, opener, plain: Vec::new(), tally: Tally::default() });
+        Ok(())
+    }
+
+    fn stream(&mut self, id: Option<[u8; 16]>) -> Result<&mut Stream> {
+        self.streams.get_mut(&id.ok_or(Error::NotOurs)?).ok_or(Error::OtherStream)
+    }
+}
+
+impl<H> Verifier for Streams<'_, H> {
+    fn stream_header(&mut self, bytes: &[u8]) -> Result<()> {
+        let id = RawStreamHeader::split(bytes)?.stream_id();
+        let verified = match self.streams.get_mut(&id) {
+            None => self.open_stream(bytes),
+            Some(stream) => stream.reader.header(bytes).map(|news| {
+                if let HeaderNews::NewDescription(counter) = news {
+                    stream.reader.admit(counter);
+                }
+            }),
+        };
+        verified.inspect_err(|error| note_refusal(&mut self.refusal, error))
+    }
+
+    fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
+        self.stream(FrameHeader::claimed_stream(bytes))?.reader.frame(bytes)
+    }
+
+    fn opens(&mut self, packet: &[u8]) -> bool {
+        let Some(bytes) = packet.first_chunk() else { return false };
+        let Ok(stream) = self.stream(FrameHeader::claimed_stream(bytes)) else { return false };
+        let Ok(header) = stream.reader.frame(bytes) else { return false };
+        let (prefix, payload) = packet.split_at(header.prefix_len());
+        stream.opener.open(prefix, payload, &mut stream.plain).is_ok()
+    }
+}
+
+/// A refused key explains why nothing opens better than what else stood in the file.
+fn note_refusal(refusal: &mut Option<Error>, error: &Error) {
+    let explains = |error: &Error| match error {
+        Error::ProfileNotAccepted(_) => 3,
+        Error::WrongKey => 2,
+        _ => 1,
+    };
+    if refusal.as_ref().is_none_or(|known| explains(error) > explains(known)) {
+        *refusal = Some(match error {
+            Error::ProfileNotAccepted(name) => Error::ProfileNotAccepted(name),
+            Error::WrongKey => Error::WrongKey,
+            _ => Error::NotOurs,
+        });
+    }
+}
+
+impl<H: StreamHandler> PacketReader for Streams<'_, H> {
+    fn header(&mut self, bytes: &[u8]) {
+        let Ok(id) = RawStreamHeader::split(bytes).map(|raw| raw.stream_id()) else { return };
+        if let Some(stream) = self.streams.get_mut(&id) {
+            self.handler.header(stream, bytes);
+        }
+    }
+
+    fn frame(&mut self, offset: Offset, header: FrameHeader, packet: &[u8]) -> bool {
+        let Some(stream) = self.streams.get_mut(&header.stream_id) else { return false };
+        self.handler.frame(stream, offset, &header, packet)
+    }
+}
+
+/// What is wrong with a file that could be opened.
+#[derive(Clone, Debug, Default)]
+pub struct Damage {
+    ranges: Vec<std::ops::Range<u64>>,
+    truncated: bool,
+    tracks_missing: usize,
+    lost: u64,
+    rejected: u64,
+    replayed: u64,
+    reordered: u64,
+}
+
+impl Damage {
+    /// Judges the streams of a file; `None` if all is well.
+    pub fn of<'a>(extent: &Extent, streams: impl Iterator<Item = &'a Stream> + Clone) -> Option<Damage> {
+        let tracks = streams.clone().map(|stream| usize::from(stream.description().tracks)).max().unwrap_or(0);
+        let tracks_missing = tracks.saturating_sub(streams.clone().count());
+        if extent.damaged.is_empty() && tracks_missing == 0 && streams.clone().all(|stream| stream.tally.is_whole()) {
+            return None;
+        }
+        let mut damage = Damage { ranges: extent.damaged.clone(), tracks_missing, ..Damage::default() };
+        for Stream { tally, .. } in streams {
+            damage.truncated |= tally.sealed_frames.is_none();
+            damage.add(tally);
+        }
+        Some(damage)
+    }
+
+    /// Judges a cipher video, which has no end record; `None` if all is well.
+    pub fn of_pictures(tally: &Tally) -> Option<Damage> {
+        let mut damage = Damage::default();
+        damage.add(tally);
+        (damage.lost + damage.rejected + damage.replayed + damage.reordered > 0).then_some(damage)
+    }
+
+    fn add(&mut self, tally: &Tally) {
+        self.lost += tally.lost();
+        self.rejected += tally.rejected;
+        self.replayed += tally.replayed;
+        self.reordered += tally.reordered;
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.truncated {
+            parts.push("truncated: the end record is missing".to_owned());
+        }
+        let counts = [
+            (self.tracks_missing as u64, "tracks missing"),
+            (self.lost, "frames lost"),
+            (self.rejected, "frames rejected"),
+            (self.replayed, "frames replayed"),
+            (self.reordered, "frames out of order"),
+        ];
+        parts.extend(counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+        if !self.ranges.is_empty() {
+            parts.push(format!("damaged bytes {}", ranges_text(&self.ranges)));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+/// The first ranges, and how many more there are.
+fn ranges_text(ranges: &[std::ops::Range<u64>]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<_> = ranges.iter().take(SHOWN).map(|range| format!("{}-{}", range.start, range.end - 1)).collect();
+    match ranges.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,449 @@
+//! Packets become video again: each stream through `appsrc ! chaosdec`, all of them into one muxer.
+//!
+//! The command line verifies headers itself ([`Streams`]), for it has to know which packet is whose and which bytes are
+//! damaged; frames are opened by the elements, in parallel.
+
+use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc, time::Duration};
+
+use gst::prelude::*;
+use gst_app::AppSrc;
+
+use super::{
+    byte_source::ByteSource,
+    container::{Container, Mux},
+    endpoint::Output,
+    error::{Exit, Failure},
+    graph::{Graph, Interrupt, News},
+    key_files::IdentityArguments,
+    packets::read_packets,
+    sealing::{BackendArgument, Opening},
+    streams::{Damage, Stream, StreamHandler, Streams, Tally},
+    summary::Summary,
+    track_times::TrackTimes,
+    video_encrypt::stat,
+    video_file::VideoFile,
+    video_source::{Split, Tracks, VideoSource},
+};
+use crate::{
+    gst::sealed_text,
+    seal::{FrameHeader, Kind, Offset},
+};
+
+/// How to decrypt, and what to make.
+pub struct VideoDecrypt<'a> {
+    /// Keys.
+    pub identities: &'a IdentityArguments,
+    /// Who runs the chaotic stage.
+    pub backend: &'a BackendArgument,
+    /// Accept every profile.
+    pub insecure_research: bool,
+    /// Name of INPUT, for messages.
+    pub name: &'a str,
+    /// INPUT goes on until somebody ends it: that is no damage.
+    pub endless: bool,
+    /// What to make.
+    pub container: &'static Container,
+    /// Give a damaged file its name.
+    pub salvage: bool,
+    /// Overwrite OUTPUT.
+    pub force: bool,
+}
+
+/// Bytes that wait before the decrypters while some track has not shown its first frame.
+const MOST_BEFORE_START: u64 = 256 << 20;
+/// Bytes that wait before the decrypters when none of them has too few.
+const MOST_QUEUED: u64 = 32 << 20;
+/// Packets whose place is remembered, in case they turn out to be damaged.
+const PLACES_KEPT: usize = 4096;
+
+impl VideoDecrypt<'_> {
+    /// Decrypts a packet file.
+    ///
+    /// # Errors
+    /// What goes wrong, damage included.
+    pub fn packets(&self, opening: &Opening, source: ByteSource, output: &Output) -> Result<(), Failure> {
+        let interrupt = Interrupt::watch()?;
+        let mut summary = Summary::start();
+        let graph = Graph::new()?;
+        let file = VideoFile::create(&graph, output, self.force)?;
+        let failure = Rc::default();
+        let router = Router::new(self, &graph, self.container.add(&graph, file.sink(), file.is_seekable())?, &failure);
+        let mut streams = Streams::new(opening, router);
+        let stopped = || interrupt.has_come() || failure.borrow().is_some();
+        let read = read_packets(source.reader(stopped), &mut streams);
+        let mut extent = read.map_err(|error| Failure::io(self.name, error))?;
+        let (mut streams, mut router) = streams.finish().map_err(|failure| failure.about(self.name))?;
+        let stopped_early = failure.borrow().is_some();
+        let done = router.finish();
+        graph.stop();
+        for (id, branch) in &router.branches {
+            summary.add_stats(&branch.decrypter);
+            streams.entry(*id).and_modify(|stream| stream.tally = branch.tally());
+        }
+        router.damaged.drain(..).for_each(|range| extent.add_damage(range));
+        let interrupted = interrupt.has_come();
+        if interrupted && self.endless {
+            // Nobody waits for the end of what was cut off.
+            for Stream { tally, .. } in streams.values_mut() {
+                tally.sealed_frames.get_or_insert(tally.frames);
+            }
+        }
+        // What was not read is not missing.
+        let damage = if stopped_early { None } else { Damage::of(&extent, streams.values()) };
+        let done = done.and_then(|()| match interrupted && !self.endless {
+            true => Err(Failure::new(Exit::Other, "interrupted")),
+            false => Ok(()),
+        });
+        let done = done.map_err(|failure| failure.about(self.name));
+        let settled = self.settle(file, done, damage, summary.frames);
+        summary.print();
+        settled
+    }
+
+    /// Decrypts a cipher video.
+    ///
+    /// # Errors
+    /// What goes wrong, damage included.
+    pub fn pictures(&self, source: VideoSource, output: &Output) -> Result<(), Failure> {
+        let interrupt = Interrupt::watch()?;
+        let mut summary = Summary::start();
+        let graph = Graph::new()?;
+        let file = VideoFile::create(&graph, output, self.force)?;
+        let mut mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
+        let decrypter = self.add_decrypter(&graph)?;
+        mux.lead(&graph, &decrypter, &gst::Caps::new_empty_simple("video/x-raw"), true)?;
+        mux.start()?;
+        let tracks = Tracks::of_source(&graph, source, Split::Decode)?;
+        let mut run = PictureRun { graph: &graph, decrypter: &decrypter, opened: false, refusal: None };
+        let done = graph.play().and_then(|()| run.until_end(&tracks, &interrupt));
+        graph.stop();
+        summary.add_stats(&decrypter);
+        let tally = tally_of(&decrypter);
+        // Every counter between the first and the last belongs to a picture.
+        let sealed_frames = Some(tally.frames + stat(&decrypter, "lost"));
+        // Of what was never opened it is not known that it is ours.
+        let damage = Damage::of_pictures(&Tally { sealed_frames, ..tally }).filter(|_| run.opened);
+        let settled = self.settle(file, done.map_err(|failure| failure.about(self.name)), damage, summary.frames);
+        summary.print();
+        settled
+    }
+
+    fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
+        let decrypter = graph.add("chaosdec")?;
+        self.identities.apply(&decrypter)?;
+        self.backend.apply(&decrypter);
+        if self.insecure_research {
+            decrypter.set_property_from_str("accept-profiles", "hardened+chaos+aead");
+        }
+        Ok(decrypter)
+    }
+
+    /// Gives the file its name if nothing is wrong, or if it shall be salvaged.
+    fn settle(
+        &self,
+        file: VideoFile,
+        done: Result<(), Failure>,
+        damage: Option<Damage>,
+        frames: u64,
+    ) -> Result<(), Failure> {
+        let Some(damage) = damage else { return file.settle(done) };
+        let failure = Failure::new(Exit::Content, format!("{} is damaged: {damage}", self.name));
+        if frames == 0 {
+            return Err(failure.advise("nothing in it is intact"));
+        }
+        if let (true, Ok(())) = (self.salvage, &done) {
+            file.finish()?;
+            return Err(failure);
+        }
+        Err(match file.keep()? {
+            Some(kept) => {
+                failure.advise(format!("what is intact is in {}; --salvage gives it the final name", kept.display()))
+            }
+            None => failure,
+        })
+    }
+}
+
+/// A stream's way to the muxer.
+struct Branch {
+    source: AppSrc,
+    decrypter: gst::Element,
+    caps: gst::Caps,
+    times: TrackTimes,
+    /// Where in the file the last packets stand, by their counters.
+    places: BTreeMap<u64, Range<u64>>,
+    ended: bool,
+}
+
+impl Branch {
+    /// Hands a packet on. What comes after the end record is refused.
+    fn push(&mut self, packet: &[u8]) -> bool {
+        !self.ended && self.source.push_buffer(gst::Buffer::from_slice(packet.to_vec())).is_ok()
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            // A pipeline that has failed does not need to be told.
+            let _ = self.source.end_of_stream();
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        let tally = tally_of(&self.decrypter);
+        let ended = self.decrypter.property::<gst::Structure>("stats").get("end-seen").unwrap_or(false);
+        Tally { sealed_frames: ended.then_some(tally.frames + stat(&self.decrypter, "lost")), ..tally }
+    }
+}
+
+/// What a decrypter has counted.
+fn tally_of(decrypter: &gst::Element) -> Tally {
+    Tally {
+        frames: stat(decrypter, "frames-out"),
+        rejected: stat(decrypter, "rejected"),
+        replayed: stat(decrypter, "replayed"),
+        reordered: stat(decrypter, "reordered"),
+        ..Tally::default()
+    }
+}
+
+/// Leads every packet to its stream's decrypter. A muxer takes no more tracks once it has begun, so all of them have to
+/// show their first frame before they are led into it.
+struct Router<'a> {
+    job: &'a VideoDecrypt<'a>,
+    graph: &'a Graph,
+    mux: Mux,
+    branches: BTreeMap<[u8; 16], Branch>,
+    /// How many there are to be.
+    tracks: usize,
+    connected: bool,
+    damaged: Vec<Range<u64>>,
+    over: bool,
+    /// Why there is no use in reading on.
+    failure: &'a Rc<RefCell<Option<Failure>>>,
+}
+
+impl<'a> Router<'a> {
+    fn new(job: &'a VideoDecrypt, graph: &'a Graph, mux: Mux, failure: &'a Rc<RefCell<Option<Failure>>>) -> Router<'a> {
+        Router {
+            job,
+            graph,
+            mux,
+            branches: BTreeMap::new(),
+            tracks: 1,
+            connected: false,
+            damaged: Vec::new(),
+            over: false,
+            failure,
+        }
+    }
+
+    fn note_failure(&self, done: Result<(), Failure>) {
+        if let Err(failure) = done {
+            self.failure.borrow_mut().get_or_insert(failure);
+        }
+    }
+
+    /// Makes a way for a stream that is met for the first time.
+    fn meet(&mut self, stream: &Stream) -> Result<(), Failure> {
+        let description = stream.description();
+        self.tracks = description.tracks.into();
+        if self.connected || self.branches.contains_key(&stream.id()) {
+            return Ok(());
+        }
+        let branch = self.add_branch(&description.caps)?;
+        self.branches.insert(stream.id(), branch);
+        self.graph.play()
+    }
+
+    fn add_branch(&self, caps: &str) -> Result<Branch, Failure> {
+        let not_understood = || Failure::new(Exit::Content, format!("caps that are not understood: {caps}"));
+        let caps: gst::Caps = sealed_text::parse(caps).ok_or_else(not_understood)?;
+        let decrypter = self.job.add_decrypter(self.graph)?;
+        let times = TrackTimes::block(&decrypter.static_pad("src").expect("chaosdec has a source pad"));
+        let source = self.graph.add_chain(&["appsrc"], &decrypter)?.remove(0);
+        for element in [&decrypter, &source] {
+            element.sync_state_with_parent().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+        }
+        let source: AppSrc = source.downcast().expect("appsrc is what it is called");
+        source.set_caps(Some(&gst::Caps::new_empty_simple("application/x-chaosveil")));
+        // How much waits is watched over all tracks together.
+        source.set_max_bytes(0);
+        Ok(Branch { source, decrypter, caps, times, places: BTreeMap::new(), ended: false })
+    }
+
+    /// Tells whether the packet was taken.
+    fn route(&mut self, stream: [u8; 16], packet: &[u8], place: Option<(u64, Range<u64>)>, is_end: bool) -> bool {
+        let Some(branch) = self.branches.get_mut(&stream) else { return false };
+        if let Some((counter, place)) = place {
+            branch.places.insert(counter, place);
+            if branch.places.len() > PLACES_KEPT {
+                branch.places.pop_first();
+            }
+        }
+        let taken = branch.push(packet);
+        if is_end {
+            branch.end();
+        }
+        let room = self.wait_for_room();
+        self.note_failure(room);
+        taken
+    }
+
+    /// Leads the tracks into the muxer once all have shown their first frame, or that much waits that the others must
+    /// be taken for lost.
+    fn connect_if_ready(&mut self, at_any_rate: bool) -> Result<(), Failure> {
+        let ready = self.branches.len() >= self.tracks && self.branches.values().all(|b| b.times.first().is_some());
+        if self.connected || !(ready || at_any_rate) {
+            return Ok(());
+        }
+        self.connected = true;
+        let later = self.branches.values().map(|branch| branch.times.early()).max().unwrap_or_default();
+        let mut branches: Vec<_> = self.branches.values_mut().collect();
+        branches.sort_by_key(|branch| branch.caps.structure(0).is_some_and(|caps| caps.name().starts_with("audio/")));
+        let mut ways = Vec::new();
+        for branch in &branches {
+            let first = branch.times.first().unwrap_or_default();
+            ways.push(self.mux.lead(self.graph, &branch.decrypter, &branch.caps, first.dts.is_some())?);
+        }
+        self.mux.start()?;
+        for (branch, way) in branches.into_iter().zip(ways) {
+            branch.times.release(later, self.job.container.times, !way.finds_times);
+        }
+        Ok(())
+    }
+
+    /// Waits while much waits already, unless a decrypter has nothing to do: the muxer may be waiting for just that.
+    fn wait_for_room(&mut self) -> Result<(), Failure> {
+        loop {
+            let news = self.graph.news_at_hand()?;
+            let quiet = matches!(news, News::Quiet);
+            self.hear(&news);
+            self.check_times()?;
+            let waiting = self.branches.values().filter(|branch| !branch.ended);
+            let levels: Vec<u64> = waiting.map(|branch| branch.source.current_level_bytes()).collect();
+            let queued: u64 = levels.iter().sum();
+            self.connect_if_ready(queued > MOST_BEFORE_START)?;
+            if self.over || !self.connected || levels.contains(&0) || queued < MOST_QUEUED {
+                return Ok(());
+            }
+            if quiet {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    fn check_times(&self) -> Result<(), Failure> {
+        match self.branches.values().any(|branch| branch.times.is_untimed()) {
+            false => Ok(()),
+            true => Err(Failure::usage("its frames do not have the times that such a file keeps")
+                .advise("name an OUTPUT that ends in .avi, .h264 or .h265, as in what was encrypted")),
+        }
+    }
+
+    fn hear(&mut self, news: &News) {
+        match news {
+            News::Quiet => {}
+            News::End => self.over = true,
+            News::Message(message) => {
+                if let Some(range) = self.place_of_rejected(message) {
+                    self.damaged.push(range);
+                }
+            }
+        }
+    }
+
+    /// Where the packet stands that a decrypter has rejected.
+    fn place_of_rejected(&mut self, message: &gst::Message) -> Option<Range<u64>> {
+        let event = message.structure().filter(|event| event.name() == "chaosveil-event")?;
+        if event.get::<&str>("reason") != Ok("rejected") {
+            return None;
+        }
+        let counter = event.get::<u64>("counter").ok()?;
+        let source = message.src()?;
+        let branch =
+            self.branches.values_mut().find(|branch| branch.decrypter.upcast_ref::<gst::Object>() == source)?;
+        branch.places.remove(&counter)
+    }
+
+    /// Everything has been read: lets the pipeline come to its end.
+    fn finish(&mut self) -> Result<(), Failure> {
+        if let Some(failure) = self.failure.borrow_mut().take() {
+            return Err(failure);
+        }
+        self.branches.values_mut().for_each(Branch::end);
+        while !self.over {
+            let arriving = self.branches.values().any(|branch| branch.times.first().is_none());
+            self.connect_if_ready(!arriving)?;
+            let news = self.graph.news()?;
+            self.hear(&news);
+            self.check_times()?;
+        }
+        Ok(())
+    }
+}
+
+impl StreamHandler for Router<'_> {
+    fn header(&mut self, stream: &mut Stream, bytes: &[u8]) {
+        let met = self.meet(stream);
+        self.note_failure(met);
+        self.route(stream.id(), bytes, None, false);
+    }
+
+    fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
+        let place = Some((header.counter, offset..offset + packet.len() as u64));
+        self.route(stream.id(), packet, place, header.kind == Kind::End)
+    }
+}
+
+/// A cipher video on its way.
+struct PictureRun<'a> {
+    graph: &'a Graph,
+    decrypter: &'a gst::Element,
+    opened: bool,
+    /// Why the decrypter does not open it.
+    refusal: Option<crate::Error>,
+}
+
+impl PictureRun<'_> {
+    fn until_end(&mut self, tracks: &Tracks, interrupt: &Interrupt) -> Result<(), Failure> {
+        let mut ending = false;
+        loop {
+            match self.graph.news() {
+                Ok(News::End) => return Ok(()),
+                Ok(News::Message(message)) if Tracks::are_known(&message) => self.connect(tracks)?,
+                Ok(News::Message(message)) => self.hear(&message),
+                Ok(News::Quiet) => {}
+                Err(failure) => {
+                    return Err(self.refusal.take().filter(|_| !self.opened).map_or(failure, Failure::from));
+                }
+            }
+            if interrupt.has_come() && !std::mem::replace(&mut ending, true) {
+                self.decrypter.call_async(|decrypter| {
+                    let sink = decrypter.static_pad("sink").expect("chaosdec has a sink pad");
+                    sink.send_event(gst::event::Eos::new());
+                });
+            }
+        }
+    }
+
+    fn connect(&self, tracks: &Tracks) -> Result<(), Failure> {
+        let mut tracks = tracks.take(false)?;
+        let [track] = &mut tracks[..] else {
+            return Err(Failure::new(Exit::Content, format!("{} tracks; a cipher video has one", tracks.len())));
+        };
+        let sink = self.decrypter.static_pad("sink").expect("chaosdec has a sink pad");
+        track.pad.link(&sink).map_err(|_| crate::Error::NotOurs)?;
+        track.release();
+        Ok(())
+    }
+
+    fn hear(&mut self, message: &gst::Message) {
+        let Some(event) = message.structure().filter(|event| event.name() == "chaosveil-event") else { return };
+        match event.get::<&str>("reason") {
+            Ok("new-stream") => self.opened = true,
+            Ok("wrong-key") => self.refusal = Some(crate::Error::WrongKey),
+            Ok("profile-not-accepted") => self.refusal = Some(crate::Error::ProfileNotAccepted("chaos")),
+            _ => {}
+        }
+    }
+}

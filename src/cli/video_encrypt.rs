@@ -1,0 +1,222 @@
+//! Video becomes packets or a cipher video: `source ! parsebin ! chaosenc (one for each track) ! funnel ! file`, or
+//! `source ! decodebin ! chaosenc output=picture ! avenc_ffv1 ! matroskamux ! file`.
+
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+use super::{
+    elements,
+    endpoint::{Form, Output},
+    error::{Exit, Failure},
+    graph::{Graph, Interrupt, News},
+    sealing::SealingArguments,
+    summary::Summary,
+    video_file::VideoFile,
+    video_progress::VideoProgress,
+    video_source::{Split, Track, Tracks, VideoSource},
+};
+use crate::seal::random_bytes;
+
+/// What to encrypt, and how.
+pub struct VideoEncrypt<'a> {
+    /// Keys, profile, backend.
+    pub sealing: &'a SealingArguments,
+    /// What to make.
+    pub form: Form,
+    /// Seal raw frames.
+    pub decode: bool,
+    /// Leave out tracks that are no video.
+    pub video_only: bool,
+    /// End after this time.
+    pub duration: Option<Duration>,
+    /// Overwrite OUTPUT.
+    pub force: bool,
+}
+
+impl VideoEncrypt<'_> {
+    /// Encrypts `source` until it ends, the time is over, or a signal comes.
+    ///
+    /// # Errors
+    /// What goes wrong; what has been written by then is kept under the partial name.
+    pub fn run(&self, source: VideoSource, output: &Output) -> Result<(), Failure> {
+        let interrupt = Interrupt::watch()?;
+        let mut summary = Summary::start();
+        let graph = Graph::new()?;
+        let file = VideoFile::create(&graph, output, self.force)?;
+        let entrance = self.add_entrance(&graph, &file)?;
+        let split = if self.decode || self.form == Form::Mkv { Split::Decode } else { Split::Parse };
+        let mut run = Run { job: self, graph: &graph, entrance, encoders: Vec::new(), started: None, ending: false };
+        let done = Tracks::of_source(&graph, source, split).and_then(|tracks| {
+            graph.play()?;
+            run.until_end(&tracks, &interrupt)
+        });
+        graph.stop();
+        let done = done.and_then(|()| run.check_complete());
+        run.encoders.iter().for_each(|encoder| summary.add_stats(encoder));
+        file.settle(done)?;
+        summary.print();
+        Ok(())
+    }
+
+    /// Where tracks come together.
+    fn add_entrance(&self, graph: &Graph, file: &VideoFile) -> Result<gst::Element, Failure> {
+        if self.form == Form::Cveil {
+            let funnel = graph.add("funnel")?;
+            elements::link(&funnel, file.sink())?;
+            return Ok(funnel);
+        }
+        let chain = graph.add_chain(&["avenc_ffv1", "matroskamux"], file.sink())?;
+        if !file.is_seekable() {
+            chain[1].set_property("streamable", true);
+        }
+        Ok(chain[0].clone())
+    }
+}
+
+struct Run<'a> {
+    job: &'a VideoEncrypt<'a>,
+    graph: &'a Graph,
+    entrance: gst::Element,
+    encoders: Vec<gst::Element>,
+    started: Option<Instant>,
+    ending: bool,
+}
+
+impl Run<'_> {
+    fn until_end(&mut self, tracks: &Tracks, interrupt: &Interrupt) -> Result<(), Failure> {
+        let progress = VideoProgress::new();
+        loop {
+            match self.graph.news()? {
+                News::End => return Ok(()),
+                News::Message(message) if Tracks::are_known(&message) => self.seal(tracks)?,
+                News::Message(_) => {}
+                News::Quiet => progress.show(self.graph),
+            }
+            let over = self.started.zip(self.job.duration).is_some_and(|(started, most)| started.elapsed() >= most);
+            if (over || interrupt.has_come()) && !self.ending {
+                self.end()?;
+            }
+        }
+    }
+
+    /// Gives every track its encrypter.
+    fn seal(&mut self, tracks: &Tracks) -> Result<(), Failure> {
+        let mut tracks = tracks.take(self.job.video_only)?;
+        let (taken, left): (Vec<_>, Vec<_>) = tracks.iter().partition(|track| !self.job.video_only || track.is_video());
+        if self.job.form == Form::Mkv {
+            check_one_video(&taken)?;
+        }
+        let recording = random_bytes::<16>()?.map(|byte| format!("{byte:02x}")).concat();
+        for (number, track) in taken.iter().enumerate() {
+            let encoder = self.add_encoder(track)?;
+            encoder.set_property("tracks", taken.len() as u32);
+            encoder.set_property("track", number as u32);
+            encoder.set_property("recording", &recording);
+            self.encoders.push(encoder);
+        }
+        for track in left {
+            self.leave_out(track)?;
+        }
+        for encoder in &self.encoders {
+            self.start(encoder)?;
+        }
+        tracks.iter_mut().for_each(Track::release);
+        self.started = Some(Instant::now());
+        Ok(())
+    }
+
+    fn add_encoder(&self, track: &Track) -> Result<gst::Element, Failure> {
+        let encoder = self.graph.add("chaosenc")?;
+        self.job.sealing.apply(&encoder)?;
+        encoder.set_property_from_str("output", if self.job.form == Form::Mkv { "picture" } else { "packets" });
+        elements::link(&encoder, &self.entrance)?;
+        let first = if track.is_raw_audio() { self.add_interleaver(&encoder)? } else { encoder.clone() };
+        let sink = first.static_pad("sink").expect("it has a sink pad");
+        track.pad.link(&sink).map_err(|_| not_carried(track, &sink))?;
+        Ok(encoder)
+    }
+
+    /// Where the channels of planar audio begin stands in a meta, which is not sealed.
+    fn add_interleaver(&self, encoder: &gst::Element) -> Result<gst::Element, Failure> {
+        let chain = self.graph.add_chain(&["audioconvert", "capsfilter"], encoder)?;
+        chain[1].set_property_from_str("caps", "audio/x-raw, layout=interleaved");
+        chain.iter().try_for_each(|element| self.start(element))?;
+        Ok(chain[0].clone())
+    }
+
+    fn leave_out(&self, track: &Track) -> Result<(), Failure> {
+        let nowhere = self.graph.add("fakesink")?;
+        // It shall not hold up the start, nor keep time.
+        nowhere.set_property("async", false);
+        nowhere.set_property("sync", false);
+        let sink = nowhere.static_pad("sink").expect("fakesink has a sink pad");
+        track.pad.link(&sink).map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+        self.start(&nowhere)
+    }
+
+    fn start(&self, element: &gst::Element) -> Result<(), Failure> {
+        element.sync_state_with_parent().map_err(|error| match self.graph.news_at_hand() {
+            Err(failure) => failure,
+            Ok(_) => Failure::new(Exit::Other, error.to_string()),
+        })
+    }
+
+    /// Ends every track in good order: end records are written, the file is closed.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.ending = true;
+        if self.encoders.is_empty() {
+            return Err(Failure::new(Exit::Other, "interrupted before anything came"));
+        }
+        for encoder in &self.encoders {
+            // On a thread of its own: a track that is just being written holds the pad.
+            encoder.call_async(|encoder| {
+                let sink = encoder.static_pad("sink").expect("chaosenc has a sink pad");
+                sink.send_event(gst::event::Eos::new());
+            });
+        }
+        Ok(())
+    }
+
+    /// Nothing may have been dropped on the way.
+    fn check_complete(&self) -> Result<(), Failure> {
+        let dropped: u64 = self.encoders.iter().map(|encoder| stat(encoder, "dropped")).sum();
+        match dropped {
+            0 => Ok(()),
+            dropped => Err(Failure::new(Exit::Other, format!("{dropped} frames could not be sealed"))),
+        }
+    }
+}
+
+/// A counter of an element of ours.
+pub fn stat(element: &gst::Element, name: &str) -> u64 {
+    element.property::<gst::Structure>("stats").get(name).unwrap_or(0)
+}
+
+fn check_one_video(tracks: &[&Track]) -> Result<(), Failure> {
+    let names = || tracks.iter().map(|track| track.name()).collect::<Vec<_>>().join(", ");
+    match tracks {
+        [track] if track.is_video() => Ok(()),
+        _ if tracks.iter().filter(|track| track.is_video()).count() == 1 => {
+            Err(Failure::usage(format!("a cipher video holds one video track and nothing else, not {}", names()))
+                .advise("leave the others out with --video-only, or name an OUTPUT that ends in .cveil"))
+        }
+        _ => Err(Failure::usage(format!("a cipher video holds one video track, not {}", names()))
+            .advise("name an OUTPUT that ends in .cveil")),
+    }
+}
+
+/// Why a track cannot become cipher pictures in the lossless codec, and which formats can.
+fn not_carried(track: &Track, sink: &gst::Pad) -> Failure {
+    let format = |caps: &gst::Caps| {
+        let format = caps.structure(0).and_then(|caps| caps.value("format").ok()?.serialize().ok());
+        format.map_or("unknown".to_owned(), |format| format.replace("(string)", ""))
+    };
+    let known = sink.query_caps(None);
+    Failure::usage(format!(
+        "a cipher video does not carry the format {}; it carries {}",
+        format(&track.caps),
+        format(&known)
+    ))
+    .advise("name an OUTPUT that ends in .cveil")
+}

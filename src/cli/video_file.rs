@@ -1,0 +1,84 @@
+//! The file or pipe at the end of a pipeline.
+
+use std::path::PathBuf;
+
+use gst::prelude::*;
+
+use super::{
+    endpoint::Output,
+    error::{Exit, Failure},
+    graph::Graph,
+    output::PartialFile,
+};
+
+/// Where a pipeline writes.
+pub struct VideoFile {
+    sink: gst::Element,
+    file: Option<PartialFile>,
+}
+
+impl VideoFile {
+    /// Adds a sink that writes to `OUTPUT.partial`, or to stdout.
+    ///
+    /// # Errors
+    /// If the name is taken, or nothing can be written there.
+    pub fn create(graph: &Graph, output: &Output, force: bool) -> Result<VideoFile, Failure> {
+        let Output::Path(path) = output else {
+            let sink = graph.add("fdsink")?;
+            sink.set_property("fd", 1);
+            sink.set_property("sync", false);
+            return Ok(VideoFile { sink, file: None });
+        };
+        let file = PartialFile::create(path, force)?;
+        let sink = graph.add("filesink")?;
+        sink.set_property("location", file.partial());
+        // Every packet that is told as written is in the kernel's hands: killing this program does not take it back.
+        sink.set_property_from_str("buffer-mode", "unbuffered");
+        Ok(VideoFile { sink, file: Some(file) })
+    }
+
+    /// The sink.
+    pub fn sink(&self) -> &gst::Element {
+        &self.sink
+    }
+
+    /// Whether a muxer may go back in it.
+    pub fn is_seekable(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Gives the file its name if all went well; else keeps what is in it, and says so.
+    ///
+    /// # Errors
+    /// The failure that came in, or one of the disk.
+    pub fn settle(self, done: Result<(), Failure>) -> Result<(), Failure> {
+        match done {
+            Ok(()) => self.finish(),
+            // Nothing was wrong with INPUT, and another OUTPUT will hold all of it.
+            Err(failure) if failure.exit() == Exit::Usage => Err(failure),
+            Err(failure) => Err(match self.keep()? {
+                Some(kept) => failure.note(format!("what was written by then is in {}", kept.display())),
+                None => failure,
+            }),
+        }
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn finish(self) -> Result<(), Failure> {
+        self.file.map_or(Ok(()), PartialFile::finish)
+    }
+
+    /// Leaves what is in the file under its partial name; a file without anything in it goes.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn keep(self) -> Result<Option<PathBuf>, Failure> {
+        match self.file {
+            Some(file) if file.partial().metadata().is_ok_and(|file| file.len() > 0) => file.keep().map(Some),
+            _ => Ok(None),
+        }
+    }
+}

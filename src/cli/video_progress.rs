@@ -1,0 +1,51 @@
+//! How far a pipeline has come, on a terminal only.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::graph::Graph;
+
+/// A bar where the length is known, a clock where it is not.
+pub struct VideoProgress(ProgressBar);
+
+impl VideoProgress {
+    /// Nothing has been done.
+    pub fn new() -> VideoProgress {
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("a valid template");
+        VideoProgress(ProgressBar::new_spinner().with_style(style))
+    }
+
+    /// Asks the pipeline.
+    pub fn show(&self, graph: &Graph) {
+        let bar = &self.0;
+        if bar.is_hidden() {
+            return;
+        }
+        if let Some((position, duration)) = graph.progress() {
+            bar.set_message(format!("{} of {}", clock(position), clock(duration)));
+        }
+        bar.tick();
+    }
+}
+
+impl Drop for VideoProgress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_minutes_seconds() {
+        assert_eq!(clock(Duration::from_secs(3 * 3600 + 61)), "3:01:01");
+    }
+}
