@@ -1,0 +1,167 @@
+//! A folder with keys in it, and the built program.
+
+use std::{
+    fs,
+    io::Write,
+    ops::{Deref, DerefMut},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// Exit codes of the program.
+pub mod code {
+    pub const USAGE: i32 = 2;
+    pub const KEY: i32 = 3;
+    pub const CONTENT: i32 = 4;
+    pub const MISSING: i32 = 5;
+}
+
+/// A temporary folder with an identity `cam.key` and a pre-shared key `psk.key`.
+pub struct Workplace {
+    folder: tempfile::TempDir,
+    /// The identity's recipient.
+    pub recipient: String,
+}
+
+/// A command that is built up by value.
+pub struct Program(Command);
+
+impl Program {
+    pub fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Program {
+        self.0.arg(argument);
+        self
+    }
+
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>) -> Program {
+        self.0.args(arguments);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Program {
+        self.0.env(name, value);
+        self
+    }
+
+    pub fn stdout(mut self, file: fs::File) -> Program {
+        self.0.stdout(file);
+        self
+    }
+}
+
+impl Deref for Program {
+    type Target = Command;
+
+    fn deref(&self) -> &Command {
+        &self.0
+    }
+}
+
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut Command {
+        &mut self.0
+    }
+}
+
+impl Workplace {
+    pub fn new() -> Workplace {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut place = Workplace { folder, recipient: String::new() };
+        let ran = place.done(place.chaosveil("keygen").arg("-o").arg(place.path("cam.key")));
+        place.recipient = stdout(&ran).trim().to_owned();
+        place.done(place.chaosveil("keygen").arg("--preshared").arg("-o").arg(place.path("psk.key")));
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn chaosveil(&self, subcommand: &str) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chaosveil"));
+        command.arg(subcommand).env_remove("CHAOSVEIL_BACKEND");
+        Program(command)
+    }
+
+    pub fn encrypt(&self, input: &Path, output: &Path) -> Program {
+        self.chaosveil("encrypt").args(["-r", &self.recipient]).arg(input).arg("-o").arg(output)
+    }
+
+    pub fn decrypt(&self, input: &Path, output: &Path) -> Program {
+        self.chaosveil("decrypt").arg("-i").arg(self.path("cam.key")).arg(input).arg("-o").arg(output)
+    }
+
+    /// Runs a command that must succeed.
+    pub fn done(&self, mut command: Program) -> Output {
+        let ran = command.output().expect("runs");
+        assert!(ran.status.success(), "{command:?}\n{}", stderr(&ran), command = command.0);
+        ran
+    }
+
+    /// Runs a command that must fail with a code and a message; returns all that it said.
+    pub fn failed(&self, mut command: Program, code: i32, message: &str) -> String {
+        let ran = command.output().expect("runs");
+        let said = stderr(&ran);
+        assert_eq!(ran.status.code(), Some(code), "{:?}\n{said}", command.0);
+        assert!(said.contains(message), "`{message}` is not in: {said}");
+        assert!(said.contains("chaosveil: ") || said.contains("Usage:"), "{said}");
+        said
+    }
+
+    /// Runs a command that must succeed on `input` and returns its output.
+    pub fn piped(&self, mut command: Program, input: &[u8]) -> Vec<u8> {
+        let ran = run_with_stdin(&mut command, input);
+        assert!(ran.status.success(), "{:?}\n{}", command.0, stderr(&ran));
+        ran.stdout
+    }
+
+    /// Runs a command that must print JSON.
+    pub fn json(&self, command: Program) -> serde_json::Value {
+        serde_json::from_slice(&self.done(command).stdout).expect("JSON")
+    }
+
+    /// The secret line of a key file.
+    pub fn secret(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.path(name)).expect("a key file");
+        text.lines().find(|line| !line.starts_with('#')).expect("a key").to_owned()
+    }
+
+    /// Every file below a folder, sorted.
+    pub fn names(&self, folder: &Path) -> Vec<String> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let name = entry.file_name().into_string().expect("text");
+            match entry.path().is_dir() {
+                true => names.extend(self.names(&entry.path()).into_iter().map(|below| format!("{name}/{below}"))),
+                false => names.push(name),
+            }
+        }
+        names.sort();
+        names
+    }
+
+    /// Whether 16 successive bytes of `plain` stand in `sealed`.
+    pub fn contains_plain(&self, sealed: &[u8], plain: &[u8]) -> bool {
+        let pieces: std::collections::HashSet<&[u8]> = sealed.windows(16).collect();
+        plain.windows(16).any(|window| pieces.contains(window))
+    }
+}
+
+pub fn run_with_stdin(command: &mut Command, input: &[u8]) -> Output {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    // A program that fails early closes the pipe; what it says is judged, not that.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().expect("runs");
+    writer.join().expect("the writer does not panic");
+    output
+}
+
+pub fn stdout(ran: &Output) -> String {
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+pub fn stderr(ran: &Output) -> String {
+    String::from_utf8_lossy(&ran.stderr).into_owned()
+}

@@ -1,0 +1,19 @@
+//! The elements as a user meets them: `chaosenc` and `chaosdec` in pipelines, with good, damaged and hostile input.
+//!
+//! `common` starts GStreamer, makes key files and runs launch lines; `rig` drives a bin from the test's own pads, so
+//! that every buffer and event is seen in order; `pictures` makes raw frames and compares their visible rows.
+
+mod bad_input;
+mod common;
+mod damage;
+mod flow;
+mod life_cycle;
+mod loss;
+mod metadata;
+mod packets;
+mod pictures;
+mod rig;
+mod round_trips;
+mod secrets;
+mod streams;
+mod transports;
