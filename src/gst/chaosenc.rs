@@ -13,7 +13,7 @@ use std::{
 use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
-    encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Place, Ready, SharedEncrypter},
+    encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter},
     runner::{Runner, lock, post_event},
     settings::{CommonSettings, number, path, path_value},
     stats,
@@ -380,15 +380,8 @@ mod imp {
 
         fn deliver(&self, result: Encrypted) -> Result<gst::FlowSuccess, gst::FlowError> {
             match result {
-                Encrypted::Buffer(buffer, frame) => {
-                    let (bytes, begun) = (buffer.size(), Instant::now());
-                    let flow = self.src_pad.push(buffer);
-                    if flow.is_ok() {
-                        let stats = lock(&self.stats).clone();
-                        encrypter::count_delivery(&stats, bytes, frame, begun);
-                    }
-                    flow
-                }
+                Encrypted::Buffer(buffer, frame) => self.push(buffer, frame),
+                Encrypted::Header { buffer, .. } => self.push(buffer, None),
                 Encrypted::Event(event) => {
                     let is_eos = event.type_() == gst::EventType::Eos;
                     self.src_pad.push_event(event);
@@ -399,6 +392,16 @@ mod imp {
                     Err(gst::FlowError::Error)
                 }
             }
+        }
+
+        fn push(&self, buffer: gst::Buffer, frame: Option<Finished>) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let (bytes, begun) = (buffer.size(), Instant::now());
+            let flow = self.src_pad.push(buffer);
+            if flow.is_ok() {
+                let stats = lock(&self.stats).clone();
+                encrypter::count_delivery(&stats, bytes, frame, begun);
+            }
+            flow
         }
 
         fn sink_chain(&self, _pad: &gst::Pad, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -418,7 +421,7 @@ mod imp {
 
         fn submit(&self, runner: &EncryptRunner, stats: &Stats, ready: Ready) -> Result<(), gst::FlowError> {
             if let Some(header) = ready.header {
-                runner.pass(Encrypted::Buffer(header, None))?;
+                runner.pass(header)?;
             }
             if runner.submit(ready.job)?.is_some() {
                 stats.add(Counter::Dropped, 1);
@@ -430,7 +433,7 @@ mod imp {
         /// The end record waits for room: nothing is dropped for it.
         fn submit_end(&self, runner: &EncryptRunner, ready: Ready) -> Result<(), gst::FlowError> {
             if let Some(header) = ready.header {
-                runner.pass(Encrypted::Buffer(header, None))?;
+                runner.pass(header)?;
             }
             runner.submit_waiting(ready.job)
         }

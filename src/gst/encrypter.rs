@@ -30,6 +30,9 @@ const HEADER_INTERVAL: Duration = Duration::from_secs(1);
 /// The same in the frames' own time.
 const HEADER_INTERVAL_TIME: gst::ClockTime = gst::ClockTime::SECOND;
 
+/// Stream headers that wait behind a stalled sink at most; to repeat more would fill a leaky queue with them alone.
+const MOST_HEADERS_WAITING: usize = 16;
+
 /// Tags sealed with a frame have at most this length; cipher pictures have room for two kilobytes of metas.
 const MOST_TAGS_BYTES: usize = 1024;
 
@@ -95,8 +98,15 @@ enum Source {
 
 /// What leaves the queue.
 pub enum Encrypted {
-    /// A packet or picture; headers and end records have nothing more.
+    /// A packet or picture; end records have nothing more.
     Buffer(gst::Buffer, Option<Finished>),
+    /// A stream header.
+    Header {
+        /// The packet.
+        buffer: gst::Buffer,
+        /// How many are on their way is told by the number of owners.
+        _waiting: Arc<()>,
+    },
     /// An event in its turn.
     Event(gst::Event),
     /// A frame that could not be sealed.
@@ -107,7 +117,7 @@ impl Passing for Encrypted {
     fn into_event(self) -> Option<gst::Event> {
         match self {
             Encrypted::Event(event) => Some(event),
-            Encrypted::Buffer(..) | Encrypted::Failed(_) => None,
+            Encrypted::Buffer(..) | Encrypted::Header { .. } | Encrypted::Failed(_) => None,
         }
     }
 }
@@ -138,6 +148,7 @@ pub struct Encrypter {
     stale: bool,
     /// When the stream header was last sent, by the clock and by the frames' own time.
     header_sent: Option<(Instant, Option<gst::ClockTime>)>,
+    headers_waiting: Arc<()>,
     /// Frames that will not leave, and are still in the end record's count.
     lost: Arc<AtomicU64>,
     negotiated: bool,
@@ -147,7 +158,7 @@ pub struct Encrypter {
 /// A frame, and the stream header that has to leave before it.
 pub struct Ready {
     /// Stream header packet.
-    pub header: Option<gst::Buffer>,
+    pub header: Option<Encrypted>,
     /// The frame.
     pub job: EncryptJob,
 }
@@ -179,6 +190,7 @@ impl Encrypter {
             tags_text: None,
             stale: true,
             header_sent: None,
+            headers_waiting: Arc::default(),
             lost: Arc::default(),
             negotiated: false,
             ended: false,
@@ -328,13 +340,14 @@ impl Encrypter {
     }
 
     /// The stream header, if it is time for it, with the times of the frame that follows.
-    fn header_due(&mut self, frame: &gst::BufferRef) -> Option<gst::Buffer> {
+    fn header_due(&mut self, frame: &gst::BufferRef) -> Option<Encrypted> {
         let now = frame.dts_or_pts();
         let due = self.header_sent.is_none_or(|(sent, then)| {
             // A recording may be made faster than it plays, or slower.
             let far = |now: gst::ClockTime, then| now.max(then) - now.min(then) >= HEADER_INTERVAL_TIME;
             let played = now.zip(then).is_some_and(|(now, then)| far(now, then));
-            sent.elapsed() >= HEADER_INTERVAL || played
+            let stalled = Arc::strong_count(&self.headers_waiting) > MOST_HEADERS_WAITING;
+            (sent.elapsed() >= HEADER_INTERVAL || played) && !stalled
         });
         due.then(|| {
             self.header_sent = Some((Instant::now(), now));
@@ -345,7 +358,7 @@ impl Encrypter {
                 header.set_pts(frame.pts());
                 header.set_dts(frame.dts());
             }
-            buffer
+            Encrypted::Header { buffer, _waiting: self.headers_waiting.clone() }
         })
     }
 }

@@ -5,6 +5,9 @@
 //!               front: leaves when done          back: waits for room
 //! ```
 //!
+//! Jobs and what is passed between them (events, headers) have bounds of their own: what is passed never takes the room
+//! of a job, so a leaky queue that is full of both never makes its producer wait for the consumer.
+//!
 //! A queue of its own rather than two channels: order, bound, drop-oldest and flush are then four lines under one lock,
 //! taken a few times per frame, and a channel can neither drop its oldest entry nor keep order over several workers.
 
@@ -21,7 +24,8 @@ pub enum Full {
     /// Wait for room: the producer is slowed down, nothing is lost.
     #[default]
     Wait,
-    /// Drop the oldest job that no worker has begun, or the oldest result that has not left.
+    /// Drop the oldest job that no worker has begun, or the oldest result that has not left. Where workers are at all of
+    /// them, wait until the first is done.
     DropOldest,
 }
 
@@ -32,15 +36,22 @@ pub struct Refused;
 enum Entry<J, R> {
     Queued(J),
     Running,
-    /// A result; `droppable` if it came of a job, not of [`OrderedQueue::pass`].
-    Done {
-        result: R,
-        droppable: bool,
-    },
+    /// What came of a job.
+    Done(R),
+    /// What came through [`OrderedQueue::pass`].
+    Passed(R),
+}
+
+impl<J, R> Entry<J, R> {
+    fn is_passed(&self) -> bool {
+        matches!(self, Entry::Passed(_))
+    }
 }
 
 struct State<J, R> {
     entries: VecDeque<(u64, Entry<J, R>)>,
+    /// How many of the entries were passed.
+    passed: usize,
     next_number: u64,
     flushing: bool,
     closed: bool,
@@ -49,18 +60,21 @@ struct State<J, R> {
 /// A bounded queue whose entries leave in order.
 pub struct OrderedQueue<J, R> {
     state: Mutex<State<J, R>>,
-    /// Most entries at a time: queued, running and done together.
+    /// Most jobs at a time: queued, running and done together.
     capacity: usize,
     work: Condvar,
     room: Condvar,
     ready: Condvar,
 }
 
+/// What is passed at a time at most: more events than any stream has between the frames of a queue.
+const MOST_PASSED: usize = 64;
+
 impl<J, R> OrderedQueue<J, R> {
-    /// A queue of at most `capacity` entries.
+    /// A queue of at most `capacity` jobs.
     pub fn new(capacity: usize) -> Self {
-        let state =
-            State { entries: VecDeque::with_capacity(capacity), next_number: 0, flushing: false, closed: false };
+        let entries = VecDeque::with_capacity(capacity + MOST_PASSED);
+        let state = State { entries, passed: 0, next_number: 0, flushing: false, closed: false };
         OrderedQueue {
             state: Mutex::new(state),
             capacity: capacity.max(1),
@@ -81,12 +95,12 @@ impl<J, R> OrderedQueue<J, R> {
     /// [`Refused`] while flushing or when closed.
     pub fn submit(&self, job: J, full: Full) -> Result<Option<Dropped<J, R>>, Refused> {
         let mut dropped = None;
-        let mut state = self.lock();
-        if full == Full::DropOldest && state.entries.len() >= self.capacity {
-            dropped = state.drop_oldest();
-        }
-        let state = self.wait_for_room(state)?;
-        self.append(state, Entry::Queued(job));
+        self.append(Entry::Queued(job), |state| {
+            if state.jobs() >= self.capacity && full == Full::DropOldest {
+                dropped = state.drop_oldest();
+            }
+            state.jobs() < self.capacity
+        })?;
         self.work.notify_one();
         Ok(dropped)
     }
@@ -96,22 +110,22 @@ impl<J, R> OrderedQueue<J, R> {
     /// # Errors
     /// [`Refused`] while flushing or when closed.
     pub fn pass(&self, result: R) -> Result<(), Refused> {
-        let state = self.wait_for_room(self.lock())?;
-        self.append(state, Entry::Done { result, droppable: false });
+        self.append(Entry::Passed(result), |state| state.passed < MOST_PASSED)?;
         self.ready.notify_all();
         Ok(())
     }
 
-    fn wait_for_room<'a>(&self, state: MutexGuard<'a, State<J, R>>) -> Result<MutexGuard<'a, State<J, R>>, Refused> {
-        let full = |state: &mut State<J, R>| state.entries.len() >= self.capacity && !state.flushing && !state.closed;
-        let state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
-        if state.flushing || state.closed { Err(Refused) } else { Ok(state) }
-    }
-
-    fn append(&self, mut state: MutexGuard<'_, State<J, R>>, entry: Entry<J, R>) {
+    fn append(&self, entry: Entry<J, R>, mut has_room: impl FnMut(&mut State<J, R>) -> bool) -> Result<(), Refused> {
+        let full = |state: &mut State<J, R>| !state.flushing && !state.closed && !has_room(state);
+        let mut state = self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        if state.flushing || state.closed {
+            return Err(Refused);
+        }
         let number = state.next_number;
         state.next_number += 1;
+        state.passed += usize::from(entry.is_passed());
         state.entries.push_back((number, entry));
+        Ok(())
     }
 
     /// Waits for the next result in order; `None` while flushing, or when closed and empty.
@@ -122,16 +136,17 @@ impl<J, R> OrderedQueue<J, R> {
                 return None;
             }
             match state.entries.front() {
-                Some((_, Entry::Done { .. })) => break,
+                Some((_, Entry::Done(_) | Entry::Passed(_))) => break,
                 None if state.closed => return None,
                 _ => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
-        let entry = state.entries.pop_front();
-        self.room.notify_one();
+        let (_, entry) = state.entries.pop_front()?;
+        state.passed -= usize::from(entry.is_passed());
+        self.room.notify_all();
         match entry {
-            Some((_, Entry::Done { result, .. })) => Some(result),
-            _ => None,
+            Entry::Done(result) | Entry::Passed(result) => Some(result),
+            Entry::Queued(_) | Entry::Running => None,
         }
     }
 
@@ -151,10 +166,11 @@ impl<J, R> OrderedQueue<J, R> {
         let mut state = self.lock();
         state.flushing = true;
         let passed = state.entries.drain(..).filter_map(|(_, entry)| match entry {
-            Entry::Done { result, droppable: false } => Some(result),
+            Entry::Passed(result) => Some(result),
             _ => None,
         });
         let passed = passed.collect();
+        state.passed = 0;
         self.wake_all();
         passed
     }
@@ -198,12 +214,11 @@ impl<J, R> OrderedQueue<J, R> {
         let mut state = self.lock();
         let Some(index) = state.entries.iter().position(|(n, _)| *n == number) else { return };
         match result {
-            Some(result) => state.entries[index].1 = Entry::Done { result, droppable: true },
-            None => {
-                state.entries.remove(index);
-                self.room.notify_one();
-            }
+            Some(result) => state.entries[index].1 = Entry::Done(result),
+            None => drop(state.entries.remove(index)),
         }
+        // Room too: what is done can be dropped.
+        self.room.notify_all();
         self.ready.notify_all();
     }
 }
@@ -218,17 +233,17 @@ pub enum Dropped<J, R> {
 }
 
 impl<J, R> State<J, R> {
+    fn jobs(&self) -> usize {
+        self.entries.len() - self.passed
+    }
+
     fn drop_oldest(&mut self) -> Option<Dropped<J, R>> {
-        let oldest = |entry: &Entry<J, R>| match entry {
-            Entry::Queued(_) => true,
-            Entry::Running => false,
-            Entry::Done { droppable, .. } => *droppable,
-        };
-        let index = self.entries.iter().position(|(_, entry)| oldest(entry))?;
+        let droppable = |entry: &Entry<J, R>| matches!(entry, Entry::Queued(_) | Entry::Done(_));
+        let index = self.entries.iter().position(|(_, entry)| droppable(entry))?;
         match self.entries.remove(index)?.1 {
             Entry::Queued(job) => Some(Dropped::Job(job)),
-            Entry::Done { result, .. } => Some(Dropped::Result(result)),
-            Entry::Running => None,
+            Entry::Done(result) => Some(Dropped::Result(result)),
+            Entry::Running | Entry::Passed(_) => None,
         }
     }
 }
@@ -319,7 +334,7 @@ mod tests {
                         9 => queue.pass(1_000_000 + job).expect("open"),
                         _ => drop(queue.submit(job, Full::Wait).expect("open")),
                     }
-                    assert!(queue.len() <= 5);
+                    assert!(queue.len() <= 5 + MOST_PASSED);
                 }
                 queue.close();
             }
@@ -365,6 +380,36 @@ mod tests {
         assert_eq!(queue.submit(5, Full::DropOldest), Ok(Some(Dropped::Job(3))), "what runs is not dropped");
         queue.finish(number, Some(20));
         assert_eq!(queue.submit(6, Full::DropOldest), Ok(Some(Dropped::Result(20))));
+    }
+
+    #[test]
+    fn what_is_passed_takes_no_jobs_room() {
+        let queue = OrderedQueue::<u64, u64>::new(2);
+        for number in 0..8 {
+            queue.pass(100 + number).expect("room");
+            queue.submit(number, Full::DropOldest).expect("room");
+        }
+        assert_eq!(queue.len(), 8 + 2);
+        for number in 0..7 {
+            assert_eq!(queue.next(), Some(100 + number));
+        }
+        assert_eq!(queue.take(), Some((13, 6)));
+    }
+
+    /// No producer of a leaky queue waits for the consumer, only for a worker.
+    #[test]
+    fn a_leaky_queue_waits_for_workers_alone() {
+        let queue = Arc::new(OrderedQueue::<u64, u64>::new(1));
+        queue.submit(1, Full::DropOldest).expect("room");
+        let (number, _) = queue.take().expect("a job");
+        let waiting = thread::spawn({
+            let queue = queue.clone();
+            move || queue.submit(2, Full::DropOldest)
+        });
+        thread::sleep(Duration::from_millis(20));
+        assert!(!waiting.is_finished(), "what runs is not dropped");
+        queue.finish(number, Some(10));
+        assert_eq!(waiting.join().expect("no panic"), Ok(Some(Dropped::Result(10))));
     }
 
     #[test]

@@ -432,6 +432,30 @@ fn a_leaky_queue_drops_the_oldest_and_counts() {
     });
 }
 
+/// Frames at one a second, each of which comes with a stream header: those take nothing of the frames' room.
+#[test]
+fn a_stalled_sink_never_stops_a_leaky_encrypter() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("GRAY8", 16, 16);
+        let rig = Rig::new(&format!("chaosenc {} workers=1 queue-depth=2 leaky=downstream", keys.psk()));
+        rig.feed(start(&pictures::caps(&info)));
+        rig.hold(true);
+        for number in 0..200 {
+            let mut slow = frame(&info, number);
+            slow.make_mut().set_pts(number * gst::ClockTime::SECOND);
+            rig.feed([Item::Buffer(slow)]);
+        }
+        rig.hold(false);
+        rig.feed([eos()]);
+        let came = rig.until_eos();
+        assert!(rig.stat("chaosenc", "dropped") >= 196, "{}", rig.stat("chaosenc", "dropped"));
+        let decrypter = Rig::new(&format!("chaosdec {}", keys.psk()));
+        let clear = decrypter.run(came);
+        assert_eq!(visible(buffers(&clear).last().expect("some are left"), &info), visible(&frame(&info, 199), &info));
+    });
+}
+
 #[test]
 fn a_leaky_decrypter_drops_and_counts() {
     in_time(|| {
