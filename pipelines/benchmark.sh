@@ -40,7 +40,7 @@ statistics() {
             substr($0, RSTART + length(name) + 10, RLENGTH - length(name) - 10) : 0 }
         /chaosveil-stats/ {
             frames = number("frames-out")
-            stats[/<chaosdec/ ? "dec" : "enc"] = sprintf("   %8.2f %8.2f %8.2f", number("latency-p50-ns") / 1e6,
+            stats[/<chaosdec/ ? "dec" : "enc"] = sprintf("   %8.3f %8.3f %8.3f", number("latency-p50-ns") / 1e6,
                 number("latency-p99-ns") / 1e6, frames ? number("work-ns") / frames / 1e6 : 0)
         }
         END { print stats["enc"] stats["dec"] }' "$log"
