@@ -24,8 +24,8 @@ pub enum Full {
     /// Wait for room: the producer is slowed down, nothing is lost.
     #[default]
     Wait,
-    /// Drop the oldest job that no worker has begun, or the oldest result that has not left. Where workers are at all of
-    /// them, wait until the first is done.
+    /// Drop the oldest job that no worker has begun, or the oldest result that has not left; none that came with
+    /// [`Full::Wait`]. Where workers are at all of them, wait until the first is done.
     DropOldest,
 }
 
@@ -48,8 +48,15 @@ impl<J, R> Entry<J, R> {
     }
 }
 
+struct Slot<J, R> {
+    number: u64,
+    /// It came with [`Full::DropOldest`], and may make room for others.
+    droppable: bool,
+    entry: Entry<J, R>,
+}
+
 struct State<J, R> {
-    entries: VecDeque<(u64, Entry<J, R>)>,
+    entries: VecDeque<Slot<J, R>>,
     /// How many of the entries were passed.
     passed: usize,
     next_number: u64,
@@ -95,7 +102,7 @@ impl<J, R> OrderedQueue<J, R> {
     /// [`Refused`] while flushing or when closed.
     pub fn submit(&self, job: J, full: Full) -> Result<Option<Dropped<J, R>>, Refused> {
         let mut dropped = None;
-        self.append(Entry::Queued(job), |state| {
+        self.append(Entry::Queued(job), full == Full::DropOldest, |state| {
             if state.jobs() >= self.capacity && full == Full::DropOldest {
                 dropped = state.drop_oldest();
             }
@@ -110,12 +117,17 @@ impl<J, R> OrderedQueue<J, R> {
     /// # Errors
     /// [`Refused`] while flushing or when closed.
     pub fn pass(&self, result: R) -> Result<(), Refused> {
-        self.append(Entry::Passed(result), |state| state.passed < MOST_PASSED)?;
+        self.append(Entry::Passed(result), false, |state| state.passed < MOST_PASSED)?;
         self.ready.notify_all();
         Ok(())
     }
 
-    fn append(&self, entry: Entry<J, R>, mut has_room: impl FnMut(&mut State<J, R>) -> bool) -> Result<(), Refused> {
+    fn append(
+        &self,
+        entry: Entry<J, R>,
+        droppable: bool,
+        mut has_room: impl FnMut(&mut State<J, R>) -> bool,
+    ) -> Result<(), Refused> {
         let full = |state: &mut State<J, R>| !state.flushing && !state.closed && !has_room(state);
         let mut state = self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
         if state.flushing || state.closed {
@@ -124,7 +136,7 @@ impl<J, R> OrderedQueue<J, R> {
         let number = state.next_number;
         state.next_number += 1;
         state.passed += usize::from(entry.is_passed());
-        state.entries.push_back((number, entry));
+        state.entries.push_back(Slot { number, droppable, entry });
         Ok(())
     }
 
@@ -136,18 +148,24 @@ impl<J, R> OrderedQueue<J, R> {
                 return None;
             }
             match state.entries.front() {
-                Some((_, Entry::Done(_) | Entry::Passed(_))) => break,
+                Some(Slot { entry: Entry::Done(_) | Entry::Passed(_), .. }) => break,
                 None if state.closed => return None,
                 _ => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
-        let (_, entry) = state.entries.pop_front()?;
+        let entry = state.entries.pop_front()?.entry;
         state.passed -= usize::from(entry.is_passed());
         self.room.notify_all();
         match entry {
             Entry::Done(result) | Entry::Passed(result) => Some(result),
             Entry::Queued(_) | Entry::Running => None,
         }
+    }
+
+    /// Waits until everything has left, or a flush has thrown it away.
+    pub fn drain(&self) {
+        let busy = |state: &mut State<J, R>| !state.entries.is_empty() && !state.flushing && !state.closed;
+        drop(self.room.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Number of entries: queued, running and done.
@@ -165,7 +183,7 @@ impl<J, R> OrderedQueue<J, R> {
     pub fn flush(&self) -> Vec<R> {
         let mut state = self.lock();
         state.flushing = true;
-        let passed = state.entries.drain(..).filter_map(|(_, entry)| match entry {
+        let passed = state.entries.drain(..).filter_map(|slot| match slot.entry {
             Entry::Passed(result) => Some(result),
             _ => None,
         });
@@ -196,11 +214,11 @@ impl<J, R> OrderedQueue<J, R> {
     fn take(&self) -> Option<(u64, J)> {
         let mut state = self.lock();
         loop {
-            let queued = state.entries.iter_mut().find(|(_, entry)| matches!(entry, Entry::Queued(_)));
-            if let Some((number, entry)) = queued
-                && let Entry::Queued(job) = std::mem::replace(entry, Entry::Running)
+            let queued = state.entries.iter_mut().find(|slot| matches!(slot.entry, Entry::Queued(_)));
+            if let Some(slot) = queued
+                && let Entry::Queued(job) = std::mem::replace(&mut slot.entry, Entry::Running)
             {
-                return Some((*number, job));
+                return Some((slot.number, job));
             }
             if state.closed {
                 return None;
@@ -212,9 +230,9 @@ impl<J, R> OrderedQueue<J, R> {
     /// Puts a worker's result in its place; `None` (the worker panicked) takes the place away.
     fn finish(&self, number: u64, result: Option<R>) {
         let mut state = self.lock();
-        let Some(index) = state.entries.iter().position(|(n, _)| *n == number) else { return };
+        let Some(index) = state.entries.iter().position(|slot| slot.number == number) else { return };
         match result {
-            Some(result) => state.entries[index].1 = Entry::Done(result),
+            Some(result) => state.entries[index].entry = Entry::Done(result),
             None => drop(state.entries.remove(index)),
         }
         // Room too: what is done can be dropped.
@@ -238,9 +256,9 @@ impl<J, R> State<J, R> {
     }
 
     fn drop_oldest(&mut self) -> Option<Dropped<J, R>> {
-        let droppable = |entry: &Entry<J, R>| matches!(entry, Entry::Queued(_) | Entry::Done(_));
-        let index = self.entries.iter().position(|(_, entry)| droppable(entry))?;
-        match self.entries.remove(index)?.1 {
+        let droppable = |slot: &Slot<J, R>| slot.droppable && matches!(slot.entry, Entry::Queued(_) | Entry::Done(_));
+        let index = self.entries.iter().position(droppable)?;
+        match self.entries.remove(index)?.entry {
             Entry::Queued(job) => Some(Dropped::Job(job)),
             Entry::Done(result) => Some(Dropped::Result(result)),
             Entry::Running | Entry::Passed(_) => None,
@@ -394,6 +412,32 @@ mod tests {
             assert_eq!(queue.next(), Some(100 + number));
         }
         assert_eq!(queue.take(), Some((13, 6)));
+    }
+
+    #[test]
+    fn what_came_to_stay_is_not_dropped() {
+        let queue = OrderedQueue::<u64, u64>::new(2);
+        queue.submit(1, Full::Wait).expect("room");
+        queue.submit(2, Full::DropOldest).expect("room");
+        assert_eq!(queue.submit(3, Full::DropOldest), Ok(Some(Dropped::Job(2))));
+    }
+
+    #[test]
+    fn draining_waits_for_the_last_result_to_leave() {
+        let queue = Arc::new(OrderedQueue::new(4));
+        let _workers = doubling(&queue, 2);
+        for job in 0..4 {
+            queue.submit(job, Full::Wait).expect("room");
+        }
+        let draining = thread::spawn({
+            let queue = queue.clone();
+            move || queue.drain()
+        });
+        for job in 0..4 {
+            assert!(!draining.is_finished());
+            assert_eq!(queue.next(), Some(2 * job));
+        }
+        draining.join().expect("drained");
     }
 
     /// No producer of a leaky queue waits for the consumer, only for a worker.
