@@ -13,9 +13,10 @@ use std::{
 use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
-    decrypter::{DecryptJob, DecryptWorker, Decrypted, Decrypter, Item, OpenedFrame, SharedDecrypter},
+    decrypter::{DecryptJob, DecryptWorker, Decrypted, Decrypter, Descriptions, Item, OpenedFrame, SharedDecrypter},
     encrypter::count_frame,
-    runner::{PostLimit, Runner, lock, post_event},
+    latency::{self, Latency},
+    runner::{Events, Runner, lock},
     settings::{CommonSettings, path, path_value},
     stats,
     types::Profiles,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pipeline::{BufferPool, Counter, Stats},
+    pipeline::{BufferPool, Counter, Stats, ordered::Dropped},
     seal::{DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, ReaderPolicy, Session, StreamReader, Verdict},
 };
 
@@ -107,7 +108,8 @@ struct Told {
     gap: bool,
     /// A local flush has thrown frames away.
     flushed: bool,
-    posts: PostLimit,
+    /// Frames dropped here whose counters the replay window has yet to miss.
+    dropped: u64,
     /// Why the stream could not be opened, told at its end.
     refusal: Option<Error>,
 }
@@ -122,10 +124,23 @@ impl Told {
         std::mem::take(&mut self.gap)
     }
 
-    /// So many counters of this stream have not come; returns how many in all.
-    fn count_lost(&mut self, lost: u64) -> u64 {
-        self.lost = lost;
-        self.lost_before + lost
+    /// The replay window misses so many counters of this stream, `before` of them already then. Those that were dropped
+    /// here have come. Returns how many more have not.
+    fn count_lost(&mut self, before: u64, now: u64) -> u64 {
+        if now < before {
+            self.lost = self.lost.saturating_sub(before - now);
+            return 0;
+        }
+        let missing = now - before;
+        let dropped = missing.min(self.dropped);
+        self.dropped -= dropped;
+        self.lost += missing - dropped;
+        missing - dropped
+    }
+
+    /// Counters of all streams that have not come.
+    fn all_lost(&self) -> u64 {
+        self.lost_before + self.lost
     }
 }
 
@@ -152,6 +167,8 @@ mod imp {
         segment: Mutex<gst::Segment>,
         told: Mutex<Told>,
         stats: Mutex<Arc<Stats>>,
+        latency: Latency,
+        events: Arc<Events>,
         backend_name: Mutex<&'static str>,
     }
 
@@ -181,6 +198,15 @@ mod imp {
                     let panicked = || Err(gst::loggable_error!(CAT, "panic while activating"));
                     ChaosDec::catch_panic_pad_function(parent, panicked, |this| this.src_activate(pad, mode, active))
                 })
+                .event_function(|pad, parent, event| {
+                    ChaosDec::catch_panic_pad_function(
+                        parent,
+                        || false,
+                        |this| {
+                            !video::is_seek_in_bytes(&event) && gst::Pad::event_default(pad, Some(&*this.obj()), event)
+                        },
+                    )
+                })
                 .query_function(|pad, parent, query| {
                     ChaosDec::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
                 })
@@ -194,6 +220,8 @@ mod imp {
                 segment: Mutex::new(gst::Segment::new()),
                 told: Mutex::default(),
                 stats: Mutex::new(Arc::new(Stats::new("chaosdec", "decrypt"))),
+                latency: Latency::default(),
+                events: Arc::default(),
                 backend_name: Mutex::new(""),
             }
         }
@@ -323,21 +351,22 @@ mod imp {
             let reader = StreamReader::new(Arc::new(settings.identities()?), settings.policy());
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
-            let (counting, element, working) = (stats.clone(), self.obj().downgrade(), shared.clone());
+            let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
+            let descriptions = Descriptions::default();
             let runner = Runner::start(
                 "chaosdec",
                 settings.common.worker_count(),
                 settings.common.capacity(),
                 settings.common.leaky.into(),
                 move || {
-                    let (shared, engine) = (working.clone(), engine.clone());
-                    let mut worker = DecryptWorker::new(shared, engine, pool.clone(), stats.clone());
+                    let (known, engine) = (descriptions.clone(), engine.clone());
+                    let mut worker = DecryptWorker::new(known, engine, pool.clone(), stats.clone());
                     move |job| worker.run(job)
                 },
                 move || {
                     counting.add(Counter::Dropped, 1);
                     if let Some(element) = element.upgrade() {
-                        post_event(element.upcast_ref(), "worker-panic", None, "a frame was dropped");
+                        events.post(element.upcast_ref(), "worker-panic", None, "a frame was dropped");
                     }
                 },
             )?;
@@ -391,10 +420,9 @@ mod imp {
                     self.src_pad.push_event(event);
                     return Err(gst::FlowError::Eos);
                 }
-                // A gap before the first frame has no caps and segment to stand in.
                 Decrypted::Event(event) if event.type_() == gst::EventType::Gap => {
-                    if lock(&self.told).description.is_some() {
-                        self.src_pad.push_event(event);
+                    if let Some(gap) = self.gap_inside(&event) {
+                        self.src_pad.push_event(gap);
                     }
                 }
                 Decrypted::Event(event) => drop(self.src_pad.push_event(event)),
@@ -426,6 +454,10 @@ mod imp {
             {
                 buffer.set_flags(buffer.flags() | gst::BufferFlags::DISCONT);
             }
+            let most = lock(&self.settings).common.most_at_once();
+            if self.latency.note_work(frame.work, most) {
+                latency::post(self.obj().upcast_ref());
+            }
             let (bytes, begun) = (frame.buffer.size(), Instant::now());
             let flow = self.src_pad.push(frame.buffer);
             if flow.is_ok() {
@@ -435,18 +467,33 @@ mod imp {
             flow
         }
 
+        /// The carrier's gap at the same running time in the frames' own segment. A gap before the first frame has no caps
+        /// and segment to stand in.
+        fn gap_inside(&self, event: &gst::Event) -> Option<gst::Event> {
+            let gst::EventView::Gap(gap) = event.view() else { return None };
+            let (start, duration) = gap.get();
+            let carrier = lock(&self.segment).downcast_ref::<gst::ClockTime>().cloned()?;
+            let running = carrier.to_running_time(start)?;
+            let start = lock(&self.told).segment.as_ref()?.position_from_running_time(running)?;
+            Some(gst::event::Gap::builder(start).duration(duration).seqnum(event.seqnum()).build())
+        }
+
         /// Asks the replay window, and tells what has not come.
         fn admit(&self, session: &Session, counter: u64) -> Verdict {
             let before = session.lost();
             let verdict = session.admit(counter);
             let after = session.lost();
-            if before != after {
-                let total = lock(&self.told).count_lost(after);
-                lock(&self.stats).set(Counter::Lost, total);
+            if before == after {
+                return verdict;
             }
-            if after > before {
+            let (more, total) = {
+                let mut told = lock(&self.told);
+                (told.count_lost(before, after), told.all_lost())
+            };
+            lock(&self.stats).set(Counter::Lost, total);
+            if more > 0 {
                 lock(&self.told).gap = true;
-                self.post("lost", Some(counter), &format!("{} before this one have not come", after - before));
+                self.post("lost", Some(counter), &format!("{more} before this one have not come"));
             }
             verdict
         }
@@ -459,7 +506,7 @@ mod imp {
                     let mut told = lock(&self.told);
                     let cut_off = told.opened && !told.ended;
                     (told.opened, told.ended, told.frames, told.flushed) = (true, false, 0, false);
-                    (told.lost_before, told.lost) = (told.lost_before + told.lost, 0);
+                    (told.lost_before, told.lost, told.dropped) = (told.all_lost(), 0, 0);
                     drop(told);
                     if cut_off && lock(&self.pictures).is_none() {
                         self.post("truncated", None, "another stream began before the end record of the last one");
@@ -513,6 +560,9 @@ mod imp {
             let caps = lock(&self.told).caps.replace(described.caps.clone());
             if caps.as_ref() != Some(&described.caps) {
                 self.src_pad.push_event(gst::event::Caps::new(&described.caps));
+                if self.latency.set_caps(&described.caps) {
+                    latency::post(self.obj().upcast_ref());
+                }
             }
             let segment = self.segment_for(frame, last);
             lock(&self.told).segment = Some(segment.clone());
@@ -565,13 +615,7 @@ mod imp {
         }
 
         fn post(&self, reason: &str, counter: Option<u64>, detail: &str) {
-            gst::info!(CAT, imp = self, "{reason}: {detail}");
-            // Bus handlers may read `stats`: nothing is locked while posting.
-            let unsaid = lock(&self.told).posts.admit(Instant::now());
-            if let Some(unsaid) = unsaid {
-                let detail = if unsaid == 0 { detail.to_owned() } else { format!("{detail} ({unsaid} events unsaid)") };
-                post_event(self.obj().upcast_ref(), reason, counter, &detail);
-            }
+            self.events.post(self.obj().upcast_ref(), reason, counter, detail);
         }
 
         // -- sink pad's thread ---------------------------------------------------------------------------------
@@ -606,14 +650,33 @@ mod imp {
                     Item::Pass(result) => runner.pass(result)?,
                     Item::Job(job) => {
                         stats.add(Counter::FramesIn, u64::from(job.is_frame()));
-                        if runner.submit(job)?.is_some() {
-                            stats.add(Counter::Dropped, 1);
-                            lock(&self.told).gap = true;
-                            self.post("dropped", None, "the queue was full");
+                        match job.is_frame() {
+                            true => self.submit_frame(runner, stats, job)?,
+                            // The end record waits for room: nothing is dropped for it, and it for nothing.
+                            false => runner.submit_waiting(job)?,
                         }
                     }
                 }
             }
+            Ok(())
+        }
+
+        fn submit_frame(&self, runner: &DecryptRunner, stats: &Stats, job: DecryptJob) -> Result<(), gst::FlowError> {
+            let counter = match runner.submit(job)? {
+                None => return Ok(()),
+                Some(Dropped::Job(job)) => job.counter(),
+                Some(Dropped::Result(Decrypted::Frame(frame))) => Some(frame.counter),
+                Some(Dropped::Result(Decrypted::Rejected(counter, error))) => {
+                    self.reject(counter, error);
+                    return Ok(());
+                }
+                Some(Dropped::Result(_)) => None,
+            };
+            stats.add(Counter::Dropped, 1);
+            let mut told = lock(&self.told);
+            (told.gap, told.dropped) = (true, told.dropped + 1);
+            drop(told);
+            self.post("dropped", counter, "the queue was full");
             Ok(())
         }
 
@@ -634,6 +697,7 @@ mod imp {
                     let mut told = lock(&self.told);
                     (told.description, told.caps, told.ended, told.flushed) = (None, None, false, true);
                     (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
+                    told.dropped = 0;
                     drop(told);
                     let forwarded = self.src_pad.push_event(event);
                     // A pad that was deactivated meanwhile stays so.
@@ -653,11 +717,11 @@ mod imp {
                     if let Err(flow) = self.hand_on(&runner, &stats, items) {
                         gst::debug!(CAT, imp = self, "the last frames cannot leave: {flow:?}");
                     }
-                    runner.pass_eos(&self.src_pad, Decrypted::Event(event))
+                    runner.pass_eos(&self.src_pad, event)
                 }
                 // Tags of the carrier say nothing of what is inside.
                 EventView::Tag(_) => true,
-                _ if event.is_serialized() => runner.pass(Decrypted::Event(event)).is_ok(),
+                _ if event.is_serialized() => runner.pass_event(event).is_ok(),
                 _ => self.src_pad.push_event(event),
             }
         }
@@ -677,6 +741,9 @@ mod imp {
                 }
             };
             *lock(&self.pictures) = pictures;
+            if self.latency.set_caps(caps) {
+                latency::post(self.obj().upcast_ref());
+            }
             true
         }
 
@@ -696,12 +763,22 @@ mod imp {
                     query.add_allocation_meta::<gst_video::VideoMeta>(None);
                     true
                 }
+                // Upstream wants its buffers back: those in the queue leave first.
+                QueryViewMut::Drain(_) => {
+                    if let Some((_, runner)) = self.parts() {
+                        runner.drain();
+                    }
+                    gst::Pad::query_default(pad, Some(&*self.obj()), query)
+                }
                 _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
             }
         }
 
         fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
             use gst::QueryViewMut;
+            if video::is_in_bytes(query) {
+                return false;
+            }
             match query.view_mut() {
                 QueryViewMut::Latency(query) => {
                     let mut upstream = gst::query::Latency::new();
@@ -709,7 +786,7 @@ mod imp {
                         return false;
                     }
                     let (live, min, max) = upstream.result();
-                    let (ours, most) = stats::latency(&self.sink_pad, lock(&self.settings).common.capacity());
+                    let (ours, most) = self.latency.bounds(lock(&self.settings).common.capacity());
                     query.set(live, min + ours, max.map(|max| max + most));
                     true
                 }

@@ -14,7 +14,8 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
     encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter},
-    runner::{Runner, lock, post_event},
+    latency::{self, Latency},
+    runner::{Events, Runner, lock},
     settings::{CommonSettings, number, path, path_value},
     stats,
     types::{Aead, Output, Profile, Transport},
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pipeline::{BufferPool, Counter, Stats},
+    pipeline::{BufferPool, Counter, Stats, ordered::Dropped},
     seal::{Recipients, StreamSecrets, StreamWriter},
 };
 
@@ -140,6 +141,8 @@ mod imp {
         settings: Mutex<Settings>,
         run: Mutex<Option<Run>>,
         stats: Mutex<Arc<Stats>>,
+        latency: Latency,
+        events: Arc<Events>,
         backend_name: Mutex<&'static str>,
     }
 
@@ -169,6 +172,15 @@ mod imp {
                     let panicked = || Err(gst::loggable_error!(CAT, "panic while activating"));
                     ChaosEnc::catch_panic_pad_function(parent, panicked, |this| this.src_activate(pad, mode, active))
                 })
+                .event_function(|pad, parent, event| {
+                    ChaosEnc::catch_panic_pad_function(
+                        parent,
+                        || false,
+                        |this| {
+                            !video::is_seek_in_bytes(&event) && gst::Pad::event_default(pad, Some(&*this.obj()), event)
+                        },
+                    )
+                })
                 .query_function(|pad, parent, query| {
                     ChaosEnc::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
                 })
@@ -180,6 +192,8 @@ mod imp {
                 settings: Mutex::default(),
                 run: Mutex::default(),
                 stats: Mutex::new(Arc::new(Stats::new("chaosenc", "encrypt"))),
+                latency: Latency::default(),
+                events: Arc::default(),
                 backend_name: Mutex::new(""),
             }
         }
@@ -330,7 +344,7 @@ mod imp {
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
             *lock(&self.stats) = stats.clone();
             let pool = BufferPool::new(settings.common.capacity() + 2);
-            let (counting, element) = (stats.clone(), self.obj().downgrade());
+            let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
             let runner = Runner::start(
                 "chaosenc",
                 settings.common.worker_count(),
@@ -343,7 +357,8 @@ mod imp {
                 move || {
                     counting.add(Counter::Dropped, 1);
                     if let Some(element) = element.upgrade() {
-                        post_event(element.upcast_ref(), "worker-panic", None, "a frame was dropped, not sent clear");
+                        let detail = "a frame was dropped, not sent clear";
+                        events.post(element.upcast_ref(), "worker-panic", None, detail);
                     }
                 },
             )?;
@@ -387,14 +402,22 @@ mod imp {
                     self.src_pad.push_event(event);
                     if is_eos { Err(gst::FlowError::Eos) } else { Ok(gst::FlowSuccess::Ok) }
                 }
-                Encrypted::Failed(error) => {
-                    gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
-                    Err(gst::FlowError::Error)
-                }
+                Encrypted::Failed(error) => Err(self.failed(&error)),
             }
         }
 
+        fn failed(&self, error: &Error) -> gst::FlowError {
+            gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
+            gst::FlowError::Error
+        }
+
         fn push(&self, buffer: gst::Buffer, frame: Option<Finished>) -> Result<gst::FlowSuccess, gst::FlowError> {
+            if let Some(frame) = &frame {
+                let most = lock(&self.settings).common.most_at_once();
+                if self.latency.note_work(frame.work, most) {
+                    latency::post(self.obj().upcast_ref());
+                }
+            }
             let (bytes, begun) = (buffer.size(), Instant::now());
             let flow = self.src_pad.push(buffer);
             if flow.is_ok() {
@@ -411,10 +434,7 @@ mod imp {
             stats.add(Counter::FramesIn, 1);
             stats.add(Counter::BytesIn, buffer.size() as u64);
             let ready = encrypter::serial(&encrypter).frame(buffer);
-            let ready = ready.map_err(|error| {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
-                gst::FlowError::Error
-            })?;
+            let ready = ready.map_err(|error| self.failed(&error))?;
             self.submit(&runner, &stats, ready)?;
             Ok(gst::FlowSuccess::Ok)
         }
@@ -423,10 +443,15 @@ mod imp {
             if let Some(header) = ready.header {
                 runner.pass(header)?;
             }
-            if runner.submit(ready.job)?.is_some() {
-                stats.add(Counter::Dropped, 1);
-                post_event(self.obj().upcast_ref(), "dropped", None, "the queue was full");
-            }
+            let counter = match runner.submit(ready.job)? {
+                None => return Ok(()),
+                Some(Dropped::Result(Encrypted::Failed(error))) => return Err(self.failed(&error)),
+                Some(Dropped::Result(Encrypted::Buffer(_, frame))) => frame.map(|frame| frame.passage.counter()),
+                Some(Dropped::Result(_)) => None,
+                Some(Dropped::Job(job)) => Some(job.counter()),
+            };
+            stats.add(Counter::Dropped, 1);
+            self.events.post(self.obj().upcast_ref(), "dropped", counter, "the queue was full");
             Ok(())
         }
 
@@ -467,11 +492,11 @@ mod imp {
                 EventView::Eos(_) => self.sink_eos(&encrypter, &runner, event),
                 EventView::Segment(segment) => {
                     encrypter::serial(&encrypter).set_segment(segment.segment());
-                    runner.pass(Encrypted::Event(event)).is_ok()
+                    runner.pass_event(event).is_ok()
                 }
                 // They repeat caps and tags.
                 EventView::StreamCollection(_) | EventView::Toc(_) => true,
-                _ if event.is_serialized() => runner.pass(Encrypted::Event(event)).is_ok(),
+                _ if event.is_serialized() => runner.pass_event(event).is_ok(),
                 _ => self.src_pad.push_event(event),
             }
         }
@@ -491,9 +516,10 @@ mod imp {
             match output {
                 Ok(output) => {
                     gst::debug!(CAT, imp = self, "output caps {output}");
-                    let passed = runner.pass(Encrypted::Event(gst::event::Caps::new(&output))).is_ok();
-                    // The framerate sets the latency. Without a bus nobody needs to know.
-                    let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
+                    let passed = runner.pass_event(gst::event::Caps::new(&output)).is_ok();
+                    if self.latency.set_caps(caps) {
+                        latency::post(self.obj().upcast_ref());
+                    }
                     passed
                 }
                 Err(error) => {
@@ -514,7 +540,7 @@ mod imp {
                 }
                 Err(error) => gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}")),
             }
-            runner.pass_eos(&self.src_pad, Encrypted::Event(event))
+            runner.pass_eos(&self.src_pad, event)
         }
 
         fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
@@ -535,14 +561,22 @@ mod imp {
                     true
                 }
                 QueryViewMut::Allocation(query) => {
+                    let content = query.get().0.map(video::Content::of);
                     // What is sealed as opaque bytes has to have its caps' own strides.
-                    if query.get().0.is_some_and(|caps| matches!(video::Content::of(caps), Ok(video::Content::Raw(_))))
-                    {
+                    if let Some(Ok(video::Content::Raw(_))) = content {
+                        video::propose_pool(query);
                         query.add_allocation_meta::<gst_video::VideoMeta>(None);
                     }
-                    query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
+                    // No crop meta: who sees it taken leaves cropping to us, and the whole picture would be sealed.
                     query.add_allocation_meta::<gst_video::VideoRegionOfInterestMeta>(None);
                     true
+                }
+                // Upstream wants its buffers back: those in the queue leave first.
+                QueryViewMut::Drain(_) => {
+                    if let Some((_, runner)) = self.parts() {
+                        runner.drain();
+                    }
+                    gst::Pad::query_default(pad, Some(&*self.obj()), query)
                 }
                 _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
             }
@@ -591,6 +625,9 @@ mod imp {
 
         fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
             use gst::QueryViewMut;
+            if video::is_in_bytes(query) {
+                return false;
+            }
             match query.view_mut() {
                 QueryViewMut::Latency(query) => {
                     let mut upstream = gst::query::Latency::new();
@@ -598,7 +635,7 @@ mod imp {
                         return false;
                     }
                     let (live, min, max) = upstream.result();
-                    let (ours, most) = stats::latency(&self.sink_pad, lock(&self.settings).common.capacity());
+                    let (ours, most) = self.latency.bounds(lock(&self.settings).common.capacity());
                     query.set(live, min + ours, max.map(|max| max + most));
                     true
                 }

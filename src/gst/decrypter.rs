@@ -7,7 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -73,6 +73,10 @@ pub enum Decrypted {
 }
 
 impl Passing for Decrypted {
+    fn of_event(event: gst::Event) -> Decrypted {
+        Decrypted::Event(event)
+    }
+
     fn into_event(self) -> Option<gst::Event> {
         match self {
             Decrypted::Event(event) => Some(event),
@@ -99,6 +103,8 @@ pub struct OpenedFrame {
     pub entered: Instant,
     /// When it was opened.
     pub finished: Instant,
+    /// Time that a worker spent on it.
+    pub work: Duration,
 }
 
 /// A description in GStreamer's terms.
@@ -128,7 +134,6 @@ impl Described {
 pub struct Decrypter {
     reader: StreamReader,
     scanner: PacketScanner,
-    described: BTreeMap<([u8; 16], u64), Arc<Described>>,
     picture: CipherPicture,
     torn: Cell<(u64, u32)>,
     engine: Engine,
@@ -139,6 +144,14 @@ impl DecryptJob {
     /// Whether it is a frame, not an end record.
     pub fn is_frame(&self) -> bool {
         !matches!(&self.input, Input::Packet { header, .. } if header.kind == Kind::End)
+    }
+
+    /// Its counter, where that stands outside.
+    pub fn counter(&self) -> Option<u64> {
+        match &self.input {
+            Input::Packet { header, .. } => Some(header.counter),
+            Input::Picture { .. } => None,
+        }
     }
 }
 
@@ -159,7 +172,6 @@ impl Decrypter {
         Decrypter {
             reader,
             scanner: PacketScanner::default(),
-            described: BTreeMap::new(),
             picture: CipherPicture::default(),
             torn: Cell::default(),
             engine,
@@ -241,20 +253,27 @@ impl Decrypter {
         self.scanner.reset();
         self.reader.reset_window();
     }
+}
 
-    /// The description that a frame names, in GStreamer's terms.
-    fn described(&mut self, session: &Session, counter: u64) -> Result<Arc<Described>> {
+/// Descriptions in GStreamer's terms, shared by the workers of a run.
+#[derive(Clone, Default)]
+pub struct Descriptions(Arc<Mutex<BTreeMap<([u8; 16], u64), Arc<Described>>>>);
+
+impl Descriptions {
+    /// The description that a frame names.
+    fn described(&self, session: &Session, counter: u64) -> Result<Arc<Described>> {
         let stream = session.keys().stream_id;
-        if let Some(described) = self.described.get(&(stream, counter)) {
+        let mut known = lock(&self.0);
+        if let Some(described) = known.get(&(stream, counter)) {
             return Ok(described.clone());
         }
         let description =
             session.description(counter).ok_or(Error::Refused("a frame whose description is not known"))?;
         let described = Arc::new(Described::new(stream, counter, &description)?);
-        while self.described.len() >= DESCRIBED_KEPT {
-            self.described.pop_first();
+        while known.len() >= DESCRIBED_KEPT {
+            known.pop_first();
         }
-        self.described.insert((stream, counter), described.clone());
+        known.insert((stream, counter), described.clone());
         Ok(described)
     }
 }
@@ -315,7 +334,7 @@ impl Verifier for Check<'_, '_> {
 
 /// The parallel side of a run: one for each worker.
 pub struct DecryptWorker {
-    shared: SharedDecrypter,
+    descriptions: Descriptions,
     engine: Engine,
     opener: Option<(Arc<StreamKeys>, FrameOpener)>,
     /// A frame between opening and its place, or a cipher picture's rows.
@@ -326,19 +345,16 @@ pub struct DecryptWorker {
 
 impl DecryptWorker {
     /// A worker of a run.
-    pub fn new(shared: SharedDecrypter, engine: Engine, pool: Arc<BufferPool>, stats: Arc<Stats>) -> DecryptWorker {
-        DecryptWorker { shared, engine, opener: None, payload: Vec::new(), pool, stats }
+    pub fn new(descriptions: Descriptions, engine: Engine, pool: Arc<BufferPool>, stats: Arc<Stats>) -> DecryptWorker {
+        DecryptWorker { descriptions, engine, opener: None, payload: Vec::new(), pool, stats }
     }
 
     /// Opens one frame.
     pub fn run(&mut self, job: DecryptJob) -> Decrypted {
         let begun = Instant::now();
         self.stats.add_stage(Stage::Wait, begun - job.entered);
+        let counter = job.counter();
         let DecryptJob { input, session, arrival, entered } = job;
-        let counter = match &input {
-            Input::Packet { header, .. } => Some(header.counter),
-            Input::Picture { .. } => None,
-        };
         let opened = match input {
             Input::Packet { bytes, header } => self.open_packet(&session, &bytes, &header),
             Input::Picture { buffer, cipher, frame, prefix } => {
@@ -346,10 +362,11 @@ impl DecryptWorker {
             }
         };
         let finished = Instant::now();
-        self.stats.add_stage(Stage::Work, finished - begun);
+        let work = finished - begun;
+        self.stats.add_stage(Stage::Work, work);
         match opened {
             Ok(Opened::Frame { counter, described, buffer, tags }) => {
-                let frame = OpenedFrame { session, counter, described, buffer, tags, arrival, entered, finished };
+                let frame = OpenedFrame { session, counter, described, buffer, tags, arrival, entered, finished, work };
                 Decrypted::Frame(Box::new(frame))
             }
             Ok(Opened::End { counter, frames }) => Decrypted::End { session, counter, frames },
@@ -368,7 +385,7 @@ impl DecryptWorker {
                 Ok(Opened::End { counter: header.counter, frames: end.frames })
             }
             Kind::Frame => {
-                let described = lock(&self.shared).described(session, record.description)?;
+                let described = self.descriptions.described(session, record.description)?;
                 self.finish(&header, &record, described, out)
             }
         }
@@ -388,7 +405,7 @@ impl DecryptWorker {
         let mut out = self.pool.take();
         let opener = opener(&mut self.opener, &self.engine, session.keys());
         let (header, record) = opener.open(prefix, payload, &mut out)?;
-        let described = lock(&self.shared).described(session, record.description)?;
+        let described = self.descriptions.described(session, record.description)?;
         match &described.content {
             Content::Raw(raw) if raw.layout == *frame => {}
             _ => return Err(Error::Refused("a cipher picture whose caps are not those sealed in it")),

@@ -58,13 +58,26 @@ pub struct EncryptJob {
     passage: Option<Passage>,
 }
 
+impl EncryptJob {
+    /// Counter that was drawn for it.
+    pub fn counter(&self) -> u64 {
+        self.ticket.counter()
+    }
+}
+
 /// A frame on its way out. Dropped on the way, wherever that happens, it is taken out of the end record's count.
 pub struct Passage {
+    counter: u64,
     lost: Arc<AtomicU64>,
     left: bool,
 }
 
 impl Passage {
+    /// Counter of the frame.
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+
     /// The frame has left.
     pub fn left(mut self) {
         self.left = true;
@@ -83,7 +96,10 @@ impl Drop for Passage {
 pub struct Finished {
     entered: Instant,
     finished: Instant,
-    passage: Passage,
+    /// Time that a worker spent on it.
+    pub work: Duration,
+    /// Its way out.
+    pub passage: Passage,
 }
 
 enum Source {
@@ -114,6 +130,10 @@ pub enum Encrypted {
 }
 
 impl Passing for Encrypted {
+    fn of_event(event: gst::Event) -> Encrypted {
+        Encrypted::Event(event)
+    }
+
     fn into_event(self) -> Option<gst::Event> {
         match self {
             Encrypted::Event(event) => Some(event),
@@ -295,7 +315,7 @@ impl Encrypter {
         record.description = ticket.description();
         let timed = self.is_inside(&buffer) || matches!(self.form, Form::Pictures(_));
         let source = Source::Frame { buffer, content: self.content.clone(), timed };
-        let passage = Passage { lost: self.lost.clone(), left: false };
+        let passage = Passage { counter: ticket.counter(), lost: self.lost.clone(), left: false };
         let job = self.job(ticket, record, source, Some(passage));
         Ok(Ready { header: header.filter(|_| matches!(self.form, Form::Packets)), job })
     }
@@ -426,8 +446,9 @@ impl EncryptWorker {
         match self.seal(job) {
             Ok(buffer) => {
                 let finished = Instant::now();
-                self.stats.add_stage(Stage::Work, finished - begun);
-                Encrypted::Buffer(buffer, passage.map(|passage| Finished { entered, finished, passage }))
+                let work = finished - begun;
+                self.stats.add_stage(Stage::Work, work);
+                Encrypted::Buffer(buffer, passage.map(|passage| Finished { entered, finished, work, passage }))
             }
             Err(error) => Encrypted::Failed(error),
         }
@@ -484,7 +505,7 @@ fn stamp(source: &Source, out: &mut gst::BufferRef) {
 /// Counts a buffer that has left.
 pub fn count_delivery(stats: &Stats, bytes: usize, frame: Option<Finished>, push_begun: Instant) {
     stats.add(Counter::BytesOut, bytes as u64);
-    if let Some(Finished { entered, finished, passage }) = frame {
+    if let Some(Finished { entered, finished, passage, .. }) = frame {
         passage.left();
         count_frame(stats, entered, finished, push_begun);
     }

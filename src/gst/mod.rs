@@ -8,6 +8,7 @@ pub mod chaosdec;
 pub mod chaosenc;
 mod decrypter;
 mod encrypter;
+mod latency;
 mod metas;
 mod runner;
 pub(crate) mod sealed_text;

@@ -23,6 +23,8 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What leaves the queue.
 pub trait Passing: Send + 'static {
+    /// An event in its turn.
+    fn of_event(event: gst::Event) -> Self;
     /// The event, if it is one.
     fn into_event(self) -> Option<gst::Event>;
 }
@@ -88,15 +90,32 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
         self.queue.pass(result).map_err(|_| self.refusal())
     }
 
+    /// Lets an event leave in its turn.
+    ///
+    /// # Errors
+    /// Why the source pad stopped, or flushing.
+    pub fn pass_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
+        self.pass(R::of_event(event))
+    }
+
     /// Lets EOS leave in its turn; false if it cannot. Where the source pad has stopped, or stops before it, the bus is
-    /// told, for no buffer comes any more that could carry the reason upstream.
-    pub fn pass_eos(&self, pad: &gst::Pad, eos: R) -> bool {
+    /// told, for no buffer comes any more that could carry the reason upstream. A downstream that has had enough before
+    /// is told all the same, or sinks would wait for ever.
+    pub fn pass_eos(&self, pad: &gst::Pad, eos: gst::Event) -> bool {
         self.last_word.store(true, Ordering::SeqCst);
-        let passed = self.pass(eos).is_ok();
-        if !passed {
-            self.tell_stop(pad);
+        match self.pass_event(eos.clone()) {
+            Ok(()) => true,
+            Err(gst::FlowError::Eos) => push_eos_once(pad, eos),
+            Err(_) => {
+                self.tell_stop(pad);
+                false
+            }
         }
-        passed
+    }
+
+    /// Waits until everything has left.
+    pub fn drain(&self) {
+        self.queue.drain();
     }
 
     fn refusal(&self) -> gst::FlowError {
@@ -111,14 +130,25 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
     /// Drops everything in flight and wakes all who wait. Sticky events still hold after a flush: the source pad keeps
     /// them for the next buffer.
     pub fn flush(&self, pad: &gst::Pad) {
-        let stays = |event: &gst::Event| {
-            event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
-        };
-        for event in self.queue.flush().into_iter().filter_map(Passing::into_event).filter(stays) {
-            if let Err(flow) = pad.store_sticky_event(&event) {
-                gst::debug!(gst::CAT_RUST, obj = pad, "{:?} is not kept: {flow:?}", event.type_());
+        drop(self.take_eos(pad));
+    }
+
+    /// Flushes, and returns the EOS that was on its way.
+    fn take_eos(&self, pad: &gst::Pad) -> Option<gst::Event> {
+        let mut eos = None;
+        for event in self.queue.flush().into_iter().filter_map(Passing::into_event) {
+            match event.type_() {
+                gst::EventType::Eos => eos = Some(event),
+                gst::EventType::Segment => {}
+                kind if event.is_sticky() => {
+                    if let Err(flow) = pad.store_sticky_event(&event) {
+                        gst::debug!(gst::CAT_RUST, obj = pad, "{kind:?} is not kept: {flow:?}");
+                    }
+                }
+                _ => {}
             }
         }
+        eos
     }
 
     /// Starts the source pad's task: `deliver` gets every result in order.
@@ -148,7 +178,10 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
     /// The source pad's task ends itself.
     fn stop(&self, error: gst::FlowError, pad: &gst::Pad) {
         *lock(&self.flow) = Err(error);
-        self.flush(pad);
+        let eos = self.take_eos(pad).filter(|_| error == gst::FlowError::Eos);
+        if let Some(eos) = eos {
+            push_eos_once(pad, eos);
+        }
         self.tell_stop(pad);
         // The only failure is a pad without this very task.
         let _ = pad.pause_task();
@@ -172,20 +205,36 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
     }
 }
 
-/// Tells bus and application what befell the stream: an element message `chaosveil-event`.
-pub fn post_event(element: &gst::Element, reason: &str, counter: Option<u64>, detail: &str) {
-    let mut structure = gst::Structure::builder("chaosveil-event").field("reason", reason).field("detail", detail);
-    if let Some(counter) = counter {
-        structure = structure.field("counter", counter);
+/// Pushes EOS unless it has been pushed; false if downstream does not take it.
+fn push_eos_once(pad: &gst::Pad, eos: gst::Event) -> bool {
+    pad.sticky_event::<gst::event::Eos>(0).is_some() || pad.push_event(eos)
+}
+
+/// Tells bus and application what befalls the stream: element messages `chaosveil-event`, in bounds.
+#[derive(Debug, Default)]
+pub struct Events(Mutex<PostLimit>);
+
+impl Events {
+    /// Posts one, unless there are too many already; what goes unsaid is told with the next.
+    pub fn post(&self, element: &gst::Element, reason: &str, counter: Option<u64>, detail: &str) {
+        gst::info!(gst::CAT_RUST, obj = element, "{reason}: {detail}");
+        // Bus handlers may read `stats`: nothing is locked while posting.
+        let admitted = lock(&self.0).admit(Instant::now());
+        let Some(unsaid) = admitted else { return };
+        let detail = if unsaid == 0 { detail.to_owned() } else { format!("{detail} ({unsaid} events unsaid)") };
+        let mut structure = gst::Structure::builder("chaosveil-event").field("reason", reason).field("detail", detail);
+        if let Some(counter) = counter {
+            structure = structure.field("counter", counter);
+        }
+        let message = gst::message::Element::builder(structure.build()).src(element).build();
+        // Without a bus nobody wants to know.
+        let _ = element.post_message(message);
     }
-    let message = gst::message::Element::builder(structure.build()).src(element).build();
-    // Without a bus nobody wants to know.
-    let _ = element.post_message(message);
 }
 
 /// Keeps an attacker who sends rubbish from filling the bus: so many messages a second, the rest is only counted.
 #[derive(Debug, Default)]
-pub struct PostLimit {
+struct PostLimit {
     second: Option<Instant>,
     posted: u32,
     unsaid: u64,
@@ -196,7 +245,7 @@ const POSTS_PER_SECOND: u32 = 200;
 
 impl PostLimit {
     /// Whether a message may be posted now, and how many were not since the last one.
-    pub fn admit(&mut self, now: Instant) -> Option<u64> {
+    fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.second.is_none_or(|begun| now - begun >= Duration::from_secs(1)) {
             (self.second, self.posted) = (Some(now), 0);
         }

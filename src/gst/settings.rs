@@ -125,6 +125,11 @@ impl CommonSettings {
         }
     }
 
+    /// Number of frames worked on at once at most.
+    pub fn most_at_once(&self) -> usize {
+        self.worker_count().min(self.capacity())
+    }
+
     /// The engine that the settings ask for.
     ///
     /// # Errors

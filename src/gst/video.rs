@@ -1,5 +1,7 @@
 //! Between GStreamer's caps, segments and buffers and this crate's layouts, descriptions and planes.
 
+use gst::prelude::*;
+
 use crate::{
     Error, Result,
     backend::memory,
@@ -136,11 +138,57 @@ pub fn layout_of(info: &gst_video::VideoInfo) -> Result<FrameLayout> {
     FrameLayout::new(format, info.width(), info.field_height(), info.is_interlaced())
 }
 
+/// Refuses a buffer that is not as large as its caps say: one that somebody else was to crop.
+fn check_size(meta: &gst_video::VideoMeta, info: &gst_video::VideoInfo) -> Result<()> {
+    let (width, height) = (meta.width(), meta.height());
+    match width == info.width() && (height == info.height() || height == info.field_height()) {
+        true => Ok(()),
+        false => Err(Error::Geometry(format!(
+            "a buffer of {width} x {height} under caps of {} x {}: it has to be cropped before",
+            info.width(),
+            info.height()
+        ))),
+    }
+}
+
+/// Offers upstream a pool for its frames.
+pub fn propose_pool(query: &mut gst::query::Allocation) {
+    let (Some(caps), true) = query.get_owned() else { return };
+    let Ok(info) = gst_video::VideoInfo::from_caps(&caps) else { return };
+    let (pool, size) = (gst_video::VideoBufferPool::new(), info.size() as u32);
+    let mut config = pool.config();
+    config.set_params(Some(&caps), size, 0, 0);
+    config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+    if pool.set_config(config).is_ok() {
+        query.add_allocation_pool(Some(&pool), size, 0, 0);
+    }
+}
+
+/// Whether a query asks for places in bytes: those of ciphertext are not those of what is inside.
+pub fn is_in_bytes(query: &gst::QueryRef) -> bool {
+    let format = match query.view() {
+        gst::QueryView::Position(query) => query.format(),
+        gst::QueryView::Duration(query) => query.format(),
+        gst::QueryView::Seeking(query) => query.format(),
+        gst::QueryView::Segment(query) => query.format(),
+        _ => return false,
+    };
+    format == gst::Format::Bytes
+}
+
+/// Whether an event asks for a place in bytes.
+pub fn is_seek_in_bytes(event: &gst::EventRef) -> bool {
+    matches!(event.view(), gst::EventView::Seek(seek) if seek.get().3.format() == gst::Format::Bytes)
+}
+
 /// Where the planes of a mapped buffer are: its GstVideoMeta's word, or the caps' default.
 fn geometry(buffer: &gst::BufferRef, raw: &RawVideo) -> Result<[(usize, usize); 4]> {
     let mut planes = [(0, 0); 4];
     let count = raw.layout.planes().len();
     let meta = buffer.meta::<gst_video::VideoMeta>();
+    if let Some(meta) = &meta {
+        check_size(meta, &raw.info)?;
+    }
     let (offsets, strides) = match &meta {
         Some(meta) => (meta.offset(), meta.stride()),
         None => (raw.info.offset(), raw.info.stride()),

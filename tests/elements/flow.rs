@@ -12,7 +12,7 @@ use std::{
 use gst::prelude::*;
 
 use super::{
-    common::{Keys, in_time, pipeline, until_end},
+    common::{Keys, in_time, pipeline, play_to_end, until_end},
     packets::{Packet, packet_of},
     pictures::{self, assert_same, bytes, frame, frames, info, stamped, visible},
     rig::{Item, Rig, all_caps, buffers, eos, events, start, stream},
@@ -342,6 +342,52 @@ fn downstreams_answer_is_upstreams() {
     });
 }
 
+/// A sink that takes a few frames and answers EOS waits for the event itself before it says that it has ended.
+#[test]
+fn a_sink_that_has_had_enough_ends() {
+    in_time(|| {
+        let keys = Keys::new();
+        for elements in [format!("chaosenc {}", keys.psk()), round_trip_line(&keys, "", "")] {
+            let source = "videotestsrc num-buffers=300 ! video/x-raw,width=64,height=48";
+            play_to_end(&pipeline(&format!("{source} ! {elements} ! fakesink num-buffers=10")));
+        }
+    });
+}
+
+#[test]
+fn places_in_bytes_are_not_told() {
+    in_time(|| {
+        let keys = Keys::new();
+        let file = keys.path("clip.cveil");
+        let source = "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=48";
+        play_to_end(&pipeline(&format!("{source} ! chaosenc {} ! filesink location={}", keys.psk(), file.display())));
+        let line = format!("filesrc location={} ! chaosdec {} ! fakesink", file.display(), keys.psk());
+        let pipeline = pipeline(&line);
+        pipeline.set_state(gst::State::Paused).expect("starts");
+        pipeline.state(gst::ClockTime::NONE).0.expect("prerolls");
+        assert_eq!(pipeline.query_duration::<gst::format::Bytes>(), None);
+        let mut seeking = gst::query::Seeking::new(gst::Format::Bytes);
+        assert!(!pipeline.query(&mut seeking) || !seeking.result().0);
+        let start = gst::format::Bytes::from_u64(10);
+        assert!(pipeline.seek_simple(gst::SeekFlags::FLUSH, start).is_err());
+        pipeline.set_state(gst::State::Null).expect("stops");
+    });
+}
+
+/// Who asks for its buffers back gets them: none is left in the queue.
+#[test]
+fn draining_empties_the_queue() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("I420", 64, 48);
+        let rig = Rig::new(&round_trip_line(&keys, "workers=2 queue-depth=8", "workers=2 queue-depth=8"));
+        rig.feed(start(&pictures::caps(&info)));
+        rig.feed(frames(&info, 8).into_iter().map(Item::Buffer));
+        rig.input().peer_query(&mut gst::query::Drain::new());
+        assert_eq!(buffers(&rig.take_when(|_| true)).len(), 8);
+    });
+}
+
 /// Where the last frame fails, no buffer comes that could carry the news upstream: it goes to the bus.
 #[test]
 fn an_error_on_the_last_frame_is_told() {
@@ -472,6 +518,12 @@ fn a_leaky_decrypter_drops_and_counts() {
         let dropped = rig.stat("chaosdec", "dropped");
         assert!(dropped >= 30, "{dropped}");
         assert_eq!(buffers(&came).len() as u64 + dropped, 40);
+        assert_eq!(rig.stat("chaosdec", "lost"), 0, "what was dropped here did come");
+        assert!(
+            rig.posted()
+                .iter()
+                .all(|(reason, counter)| reason != "lost" && counter.is_some() || reason == "new-stream")
+        );
         let stats = rig.element("chaosdec").property::<gst::Structure>("stats");
         assert_eq!(stats.get::<bool>("end-seen"), Ok(true), "the end record is no frame to drop");
     });

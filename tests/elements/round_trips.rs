@@ -5,9 +5,9 @@ use gst_video::VideoInterlaceMode;
 use gstchaosveil::frame::Format;
 
 use super::{
-    common::{Keys, in_time},
-    pictures::{self, SENTINEL, assert_same, frames, info, of_mode, padded_frame},
-    rig::{Rig, all_caps, buffers, stream},
+    common::{Keys, in_time, pipeline, play_to_end},
+    pictures::{self, SENTINEL, assert_same, frame, frames, info, of_mode, padded_frame},
+    rig::{Item, Rig, all_caps, buffers, start, stream},
 };
 
 /// All kinds of rows: packed, planar, semi-planar, subsampled, 8 to 16 bits, tiled, with a palette.
@@ -328,5 +328,48 @@ fn every_kind_of_key_opens() {
         rig.pipeline().set_state(gst::State::Playing).expect("starts");
         let came = rig.run(stream(&pictures::caps(&info), sent.clone()));
         assert_same("key from code", &info, &buffers(&came), &sent);
+    });
+}
+
+/// An element that crops by a meta where it may has to crop for us: what it cut away must not be sealed.
+#[test]
+fn what_was_cropped_away_does_not_come_back() {
+    in_time(|| {
+        let keys = Keys::new();
+        let cropped = |middle: &str, name: &str| {
+            let file = keys.path(name);
+            let source = "videotestsrc num-buffers=2 ! video/x-raw,format=I420,width=320,height=240";
+            let crop = "videocrop left=100 top=20 right=4 bottom=4";
+            play_to_end(&pipeline(&format!("{source} ! {crop} ! {middle} filesink location={}", file.display())));
+            std::fs::read(file).expect("written")
+        };
+        let wanted = cropped("", "plain");
+        assert_eq!(wanted.len(), 2 * 216 * 216 * 3 / 2);
+        for output in ["packets", "picture"] {
+            let middle = format!("chaosenc {} output={output} ! chaosdec {} !", keys.psk(), keys.psk());
+            assert!(cropped(&middle, output) == wanted, "{output}");
+        }
+    });
+}
+
+#[test]
+fn fail_a_buffer_larger_than_its_caps() {
+    in_time(|| {
+        let keys = Keys::new();
+        let (small, large) = (info("I420", 64, 48), info("I420", 96, 64));
+        let mut uncropped = frame(&large, 0);
+        let (offsets, strides) = (&large.offset()[..3], &large.stride()[..3]);
+        let owned = uncropped.make_mut();
+        let flags = gst_video::VideoFrameFlags::empty();
+        gst_video::VideoMeta::add_full(owned, flags, large.format(), 96, 64, offsets, strides).expect("fits");
+        gst_video::VideoCropMeta::add(owned, (8, 8, 64, 48));
+        let rig = Rig::new(&format!("chaosenc {}", keys.psk()));
+        rig.feed(start(&pictures::caps(&small)));
+        // The worker refuses it: the answer comes with a later push, or on the bus.
+        let _ = rig.push(Item::Buffer(uncropped));
+        let told = rig.bus().timed_pop_filtered(gst::ClockTime::from_seconds(10), &[gst::MessageType::Error]);
+        let told = told.expect("an error");
+        let gst::MessageView::Error(error) = told.view() else { unreachable!("filtered") };
+        assert!(error.error().message().contains("cropped before"), "{}", error.error());
     });
 }
