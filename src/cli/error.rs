@@ -111,6 +111,7 @@ fn judge(error: &Error) -> (Exit, Option<&'static str>) {
                 "give the key of a recipient (`chaosveil inspect FILE` tells their kinds); if it is right, the header is damaged",
             ),
         ),
+        Error::TooManyPassphrases => (Exit::Key, None),
         Error::NoKey(_) | Error::Recipient(_) | Error::KeyLength(_) => (Exit::Usage, None),
         Error::ProfileNotAccepted(_) => {
             (Exit::Usage, Some("profile `chaos` is research without confidentiality; --insecure-research accepts it"))

@@ -135,7 +135,6 @@ pub struct Decrypter {
     reader: StreamReader,
     scanner: PacketScanner,
     picture: CipherPicture,
-    torn: Cell<(u64, u32)>,
     engine: Engine,
     pool: Arc<BufferPool>,
 }
@@ -169,14 +168,7 @@ pub enum Item {
 impl Decrypter {
     /// A run that has not met its stream yet.
     pub fn new(reader: StreamReader, engine: Engine, pool: Arc<BufferPool>) -> Decrypter {
-        Decrypter {
-            reader,
-            scanner: PacketScanner::default(),
-            picture: CipherPicture::default(),
-            torn: Cell::default(),
-            engine,
-            pool,
-        }
+        Decrypter { reader, scanner: PacketScanner::default(), picture: CipherPicture::default(), engine, pool }
     }
 
     /// Takes bytes of packets and appends what came of them to `items`.
@@ -197,7 +189,7 @@ impl Decrypter {
     ) {
         let reader = RefCell::new(&mut self.reader);
         let news = Cell::new(HeaderNews::Repeated);
-        let mut check = Check { reader: &reader, news: &news, engine: &self.engine, torn: &self.torn };
+        let mut check = Check { reader: &reader, news: &news, engine: &self.engine };
         let pool = &self.pool;
         let mut found = |_, found: Found| match found {
             Found::Header(_) => items.extend(reader.borrow().session().and_then(|session| told(session, news.get()))),
@@ -291,12 +283,7 @@ struct Check<'a, 'b> {
     reader: &'a RefCell<&'b mut StreamReader>,
     news: &'a Cell<HeaderNews>,
     engine: &'a Engine,
-    /// Counter of the last torn packet, and how often it came.
-    torn: &'a Cell<(u64, u32)>,
 }
-
-/// So many torn packets with one counter are opened to see whether they are.
-const MOST_TORN: u32 = 4;
 
 impl Verifier for Check<'_, '_> {
     fn stream_header(&mut self, bytes: &[u8]) -> Result<()> {
@@ -318,17 +305,8 @@ impl Verifier for Check<'_, '_> {
         else {
             return false;
         };
-        // The same header again and again, each time before other bytes, must not cost a decryption each time.
-        let (torn, times) = self.torn.get();
-        if torn == header.counter && times == MOST_TORN {
-            return false;
-        }
         let (prefix, payload) = packet.split_at(header.prefix_len());
-        let opens = FrameOpener::new(keys, self.engine.clone()).open(prefix, payload, &mut Vec::new()).is_ok();
-        if !opens {
-            self.torn.set((header.counter, if torn == header.counter { times + 1 } else { 1 }));
-        }
-        opens
+        FrameOpener::new(keys, self.engine.clone()).open(prefix, payload, &mut Vec::new()).is_ok()
     }
 }
 

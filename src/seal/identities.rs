@@ -1,6 +1,15 @@
 //! What a reader opens streams with: age identities, a passphrase, a pre-shared key; each may unwrap the root.
+//!
+//! Unwrapping is dear, and headers are cheap to make: each key group is tried once, however many headers it stands in,
+//! and passphrases that do not fit are tried so many times a minute.
 
-use std::{io::Read, path::Path};
+use std::{
+    collections::VecDeque,
+    io::Read,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use age::secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -10,6 +19,7 @@ use super::{
     keys::{Secret, StreamKeys},
     limits,
     recipients::unwrap_preshared,
+    refusal::Refusal,
     stream_header::{GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, RawStreamHeader},
 };
 use crate::{Error, Result};
@@ -20,7 +30,24 @@ pub struct Identities {
     age: Vec<Box<dyn age::Identity + Send + Sync>>,
     passphrase: Option<SecretString>,
     preshared: Option<Secret>,
+    tried: Mutex<Tried>,
 }
+
+/// What came of key groups.
+#[derive(Default)]
+struct Tried {
+    /// By the hash of kind and content, the oldest first.
+    groups: VecDeque<(blake3::Hash, Result<Option<Secret>, Refusal>)>,
+    /// When passphrases did not fit.
+    misfits: VecDeque<Instant>,
+}
+
+/// Key groups remembered.
+const GROUPS_REMEMBERED: usize = 256;
+/// Passphrases that may fail to fit in [`MISFITS_TIME`]: each costs up to a gigabyte and seconds.
+const MISFITS: usize = 8;
+/// See [`MISFITS`].
+const MISFITS_TIME: Duration = Duration::from_secs(60);
 
 impl Identities {
     /// Adds the identities of a file: age (`AGE-SECRET-KEY-1...` lines) or one unencrypted SSH private key.
@@ -95,11 +122,12 @@ impl Identities {
         // One bad group must not keep the others from opening the stream, but it explains why none did.
         let mut reason = Error::WrongKey;
         let groups = header.key_groups()?;
+        check_stanzas(&groups)?;
         if groups.iter().filter(|(kind, _)| *kind == GROUP_PASSPHRASE).count() > 1 {
             return Err(Error::Refused("more than one passphrase group"));
         }
         for (kind, bytes) in groups {
-            match self.unwrap(kind, bytes, &header.stream_id()) {
+            match self.unwrap_once(kind, bytes, &header.stream_id()) {
                 Ok(None) => {}
                 Ok(Some(root)) => match header.keys(&root) {
                     Err(Error::WrongKey) => {}
@@ -109,6 +137,36 @@ impl Identities {
             }
         }
         Err(reason)
+    }
+
+    /// As [`Identities::unwrap`], remembered but for pre-shared keys, which cost nothing.
+    fn unwrap_once(&self, kind: u8, bytes: &[u8], stream_id: &[u8; 16]) -> Result<Option<Secret>> {
+        if kind == GROUP_PRESHARED {
+            return self.unwrap(kind, bytes, stream_id);
+        }
+        let hash = blake3::Hasher::new().update(&[kind]).update(bytes).finalize();
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = tried.groups.iter().find(|(known, _)| *known == hash) {
+            return known.clone().map_err(Error::from);
+        }
+        if kind == GROUP_PASSPHRASE && self.passphrase.is_some() {
+            tried.check_misfits()?;
+        }
+        let unwrapped = self.unwrap(kind, bytes, stream_id);
+        if kind == GROUP_PASSPHRASE && matches!(unwrapped, Ok(None)) {
+            tried.misfits.push_back(Instant::now());
+        }
+        let kept = match &unwrapped {
+            Ok(root) => Some(Ok(root.clone())),
+            Err(error) => Refusal::of(error).map(Err),
+        };
+        if let Some(kept) = kept {
+            if tried.groups.len() == GROUPS_REMEMBERED {
+                tried.groups.pop_front();
+            }
+            tried.groups.push_back((hash, kept));
+        }
+        unwrapped
     }
 
     /// The root in a key group; `None` if it is not for these identities.
@@ -125,13 +183,11 @@ impl Identities {
         if self.age.is_empty() {
             return Ok(None);
         }
-        check_stanzas(bytes)?;
         open_age(bytes, self.age.iter().map(|i| &**i as &dyn age::Identity))
     }
 
     fn unwrap_passphrase(&self, bytes: &[u8]) -> Result<Option<Secret>> {
         let Some(passphrase) = &self.passphrase else { return Ok(None) };
-        check_stanzas(bytes)?;
         let mut identity = age::scrypt::Identity::new(passphrase.clone());
         identity.set_max_work_factor(limits::SCRYPT_LOG_N);
         open_age(bytes, std::iter::once(&identity as &dyn age::Identity))
@@ -148,10 +204,21 @@ impl std::fmt::Debug for Identities {
     }
 }
 
-/// Counts the stanzas of an age header before age parses it.
-fn check_stanzas(bytes: &[u8]) -> Result<()> {
-    let stanzas = bytes.windows(4).filter(|window| window == b"\n-> ").count();
-    super::frame_header::check_size("recipients of an age file", stanzas, limits::AGE_STANZAS)
+impl Tried {
+    fn check_misfits(&mut self) -> Result<()> {
+        self.misfits.retain(|then| then.elapsed() < MISFITS_TIME);
+        match self.misfits.len() < MISFITS {
+            true => Ok(()),
+            false => Err(Error::TooManyPassphrases),
+        }
+    }
+}
+
+/// Counts the stanzas of all age headers together, before age parses any.
+fn check_stanzas(groups: &[(u8, &[u8])]) -> Result<()> {
+    let age = groups.iter().filter(|(kind, _)| [GROUP_RECIPIENTS, GROUP_PASSPHRASE].contains(kind));
+    let stanzas = age.map(|(_, bytes)| bytes.windows(4).filter(|window| window == b"\n-> ").count()).sum();
+    super::frame_header::check_size("recipients of a stream header", stanzas, limits::AGE_STANZAS)
 }
 
 /// The root in an age file; `None` if none of the identities fits.

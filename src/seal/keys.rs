@@ -4,7 +4,7 @@ use aws_lc_rs::{
     aead::{self as lc, LessSafeKey, Nonce, UnboundKey},
     constant_time::verify_slices_are_equal,
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::suite::{Aead, Profile, TAG_BYTES};
 use crate::{Error, Result, chaos::FrameKey};
@@ -166,9 +166,18 @@ fn aead_key(aead: Aead, key: &Secret) -> LessSafeKey {
 /// `derive_key("chaosveil v1 <use> <aead> <profile>", secret | H)`.
 fn derive(usage: &str, aead: Aead, profile: Profile, secret: &Secret, head_hash: &[u8; 32]) -> Secret {
     let context = format!("chaosveil v1 {usage} {} {}", aead.name(), profile.name());
-    Secret::new(
-        *blake3::Hasher::new_derive_key(&context).update(secret.bytes()).update(head_hash).finalize().as_bytes(),
-    )
+    derived(&context, &[secret.bytes(), head_hash])
+}
+
+/// BLAKE3 derive_key over `material`; what the hasher held of it is wiped.
+pub(super) fn derived(context: &str, material: &[&[u8]]) -> Secret {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    for part in material {
+        hasher.update(part);
+    }
+    let key = Secret::new(*hasher.finalize().as_bytes());
+    hasher.zeroize();
+    key
 }
 
 fn keyed(key: &Secret, parts: &[&[u8]]) -> blake3::Hash {
@@ -176,7 +185,9 @@ fn keyed(key: &Secret, parts: &[&[u8]]) -> blake3::Hash {
     for part in parts {
         hasher.update(part);
     }
-    hasher.finalize()
+    let hash = hasher.finalize();
+    hasher.zeroize();
+    hash
 }
 
 #[cfg(test)]

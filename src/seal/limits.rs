@@ -4,7 +4,7 @@
 pub const STREAM_HEADER_BYTES: usize = 65_536;
 /// Key groups of a stream header.
 pub const KEY_GROUPS: usize = 64;
-/// Stanzas of one age file in a stream header.
+/// Stanzas of all age files in a stream header together.
 pub const AGE_STANZAS: usize = 64;
 /// log2 of scrypt's cost.
 pub const SCRYPT_LOG_N: u8 = 20;

@@ -24,6 +24,7 @@ mod picture;
 mod reader;
 mod recipients;
 mod record;
+mod refusal;
 mod replay;
 mod sealer;
 mod stream_header;

@@ -47,7 +47,8 @@ pub type Offset = u64;
 ///
 /// A torn packet claims bytes of the packets after it. So a frame that no magic follows is opened on the spot before
 /// its length is believed; where the bytes end with it, it is told at once and kept until the next ones come, or the
-/// end does.
+/// end does. Genuine headers, recorded and sent again before anything, would make a reader open whole frames for a
+/// hundred bytes each: what is opened here stays in proportion to what was received, the rest is taken for torn.
 #[derive(Debug, Default)]
 pub struct PacketScanner {
     /// Bytes that are not yet dealt with.
@@ -60,7 +61,14 @@ pub struct PacketScanner {
     told: usize,
     /// Bytes between packets.
     skipped: u64,
+    /// Bytes that came in.
+    received: u64,
+    /// Bytes that were opened because they looked torn.
+    opened: u64,
 }
+
+/// Bytes opened for each byte received, over one frame.
+const OPENED_PER_BYTE: u64 = 2;
 
 impl PacketScanner {
     /// Bytes met so far that belong to no packet.
@@ -71,11 +79,13 @@ impl PacketScanner {
     /// Forgets what is pending: after a flush.
     pub fn reset(&mut self) {
         let offset = self.offset + self.pending.len() as u64;
-        *self = PacketScanner { skipped: self.skipped, offset, ..PacketScanner::default() };
+        let (skipped, received, opened) = (self.skipped, self.received, self.opened);
+        *self = PacketScanner { skipped, offset, received, opened, ..PacketScanner::default() };
     }
 
     /// Takes the next bytes and tells everything that they complete.
     pub fn push(&mut self, bytes: &[u8], verifier: &mut impl Verifier, mut found: impl FnMut(Offset, Found)) {
+        self.received += bytes.len() as u64;
         if self.pending.is_empty() {
             // The usual case of whole packets: nothing is copied.
             let mut used = self.scan(bytes, verifier, &mut found);
@@ -128,9 +138,16 @@ impl PacketScanner {
     /// The frame told last stands at the front of `pending`, and what follows it has come.
     fn settle_told(&mut self, verifier: &mut impl Verifier) {
         let told = std::mem::take(&mut self.told);
-        let whole = is_magic(&self.pending[told..]) || verifier.opens(&self.pending[..told]);
+        let whole = is_magic(&self.pending[told..]) || (self.may_open(told) && verifier.opens(&self.pending[..told]));
         self.skipped += u64::from(!whole);
         self.discard(if whole { told } else { 1 });
+    }
+
+    /// Whether a packet of so many bytes may be opened to see whether it is whole.
+    fn may_open(&mut self, bytes: usize) -> bool {
+        let may = self.opened <= OPENED_PER_BYTE * self.received;
+        self.opened += if may { bytes as u64 } else { 0 };
+        may
     }
 
     fn discard(&mut self, bytes: usize) {
@@ -162,7 +179,8 @@ impl PacketScanner {
                 }
                 Piece::Frame(header) => {
                     let (packet, after) = rest.split_at(header.packet_len());
-                    let torn = !after.is_empty() && !may_be_magic(after) && !verifier.opens(packet);
+                    let followed = after.is_empty() || may_be_magic(after);
+                    let torn = !followed && !(self.may_open(packet.len()) && verifier.opens(packet));
                     if !torn {
                         found(offset, Found::Frame(header, packet));
                     } else {

@@ -12,6 +12,7 @@ use super::{
     frame_header::{FRAME_HEADER_BYTES, FrameHeader},
     identities::Identities,
     keys::StreamKeys,
+    refusal::Refusal,
     replay::{ReplayWindow, Verdict},
     stream_header::RawStreamHeader,
     suite::Profile,
@@ -107,38 +108,6 @@ pub struct StreamReader {
     retired: VecDeque<[u8; 16]>,
     /// HEADs with their commitments that could not be opened, not to pay for a passphrase again at each repetition.
     refused: VecDeque<(blake3::Hash, Refusal)>,
-}
-
-/// Why a HEAD cannot be opened, kept to say it again.
-#[derive(Clone, Copy)]
-enum Refusal {
-    WrongKey,
-    Profile(&'static str),
-    Refused(&'static str),
-    TooLarge { what: &'static str, size: u64, limit: u64 },
-}
-
-impl Refusal {
-    fn of(error: &Error) -> Option<Refusal> {
-        match error {
-            Error::WrongKey => Some(Refusal::WrongKey),
-            Error::ProfileNotAccepted(profile) => Some(Refusal::Profile(profile)),
-            Error::Refused(reason) => Some(Refusal::Refused(reason)),
-            Error::TooLarge { what, size, limit } => Some(Refusal::TooLarge { what, size: *size, limit: *limit }),
-            _ => None,
-        }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Error {
-        match refusal {
-            Refusal::WrongKey => Error::WrongKey,
-            Refusal::Profile(profile) => Error::ProfileNotAccepted(profile),
-            Refusal::Refused(reason) => Error::Refused(reason),
-            Refusal::TooLarge { what, size, limit } => Error::TooLarge { what, size, limit },
-        }
-    }
 }
 
 /// Refused HEADs and retired streams that a reader remembers.
@@ -289,9 +258,11 @@ impl SessionState {
             return Err(Error::Refused("a stream that changes its place in its recording"));
         }
         match self.descriptions.get(&counter) {
-            // After a reset of the window a known description is told once more.
+            // After a reset of the window a known description is told once more. With the one that the reader meets
+            // first it joins anew: what lies between its counter and the next is not missing.
             Some(known) if **known == description => {
-                return Ok(match self.told.insert(counter) {
+                let joins = self.told.is_empty();
+                return Ok(match self.told.insert(counter) && !joins {
                     true => HeaderNews::NewDescription(counter),
                     false => HeaderNews::Repeated,
                 });

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     key_files::{read_passphrase, read_preshared, read_text},
-    keys::Secret,
+    keys::{Secret, derived},
     limits,
     stream_header::{GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, KeyGroup},
 };
@@ -16,8 +16,9 @@ use crate::{Error, Result};
 
 /// scrypt cost of a passphrase: about a second, a quarter of a gigabyte.
 const PASSPHRASE_LOG_N: u8 = 18;
-/// Recipients of a stream: age adds a stanza of its own that nobody can open, so that readers stay used to unknown ones.
-const RECIPIENTS: usize = limits::AGE_STANZAS - 1;
+/// Recipients of a stream: a passphrase takes a stanza, and age adds one that nobody can open, so that readers stay used
+/// to unknown ones.
+const RECIPIENTS: usize = limits::AGE_STANZAS - 2;
 
 /// Everyone who may open a stream. At least one must be set.
 #[derive(Default)]
@@ -177,9 +178,8 @@ pub(super) fn unwrap_preshared(preshared: &Secret, group: &[u8], stream_id: &[u8
 }
 
 fn preshared_cipher(preshared: &Secret, salt: &[u8; 32]) -> lc::LessSafeKey {
-    let mut hasher = blake3::Hasher::new_derive_key("chaosveil v1 psk");
-    let kek = Zeroizing::new(*hasher.update(preshared.bytes()).update(salt).finalize().as_bytes());
-    lc::LessSafeKey::new(lc::UnboundKey::new(&lc::CHACHA20_POLY1305, &*kek).expect("32 bytes are its key length"))
+    let kek = derived("chaosveil v1 psk", &[preshared.bytes(), salt]);
+    lc::LessSafeKey::new(lc::UnboundKey::new(&lc::CHACHA20_POLY1305, kek.bytes()).expect("32 bytes are its key length"))
 }
 
 /// The key is fresh for each stream (a random salt), so its only nonce may be zero.
