@@ -4,6 +4,8 @@
 //! 16 x 16 bytes, three layers of row permutations with transposes between), 8 orders of the 192 blocks of a tile,
 //! one order of the tiles, and orders of what is left at the end.
 
+use zeroize::Zeroize;
+
 use super::{BLOCK_BYTES, TILE_BLOCKS, TILE_BYTES};
 
 /// Number of block networks of a frame.
@@ -139,6 +141,14 @@ struct Draws {
     output: blake3::OutputReader,
     buffer: [u8; 4096],
     at: usize,
+}
+
+/// The output's state holds the frame's key.
+impl Drop for Draws {
+    fn drop(&mut self) {
+        self.output.zeroize();
+        self.buffer.zeroize();
+    }
 }
 
 impl Draws {

@@ -1,6 +1,6 @@
 //! Everything of one frame that a backend needs: the permutation, and lane seeds on demand.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{GROUP_SEED_BYTES, permutation::Permutation};
 
@@ -15,7 +15,10 @@ impl FrameKey {
 
     /// The extendable output with the given name, "lanes" or "perm".
     pub fn output(&self, name: &str) -> blake3::OutputReader {
-        blake3::Hasher::new_keyed(&self.0).update(name.as_bytes()).finalize_xof()
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        let output = hasher.update(name.as_bytes()).finalize_xof();
+        hasher.zeroize();
+        output
     }
 }
 
@@ -37,6 +40,7 @@ impl FramePlan {
     /// Prepares the stage for a frame of `len` bytes under `key`.
     pub fn prepare(&mut self, key: &FrameKey, len: usize) {
         self.len = len;
+        self.lanes.zeroize();
         self.lanes = key.output("lanes");
         self.permutation.draw(len, key.output("perm"));
     }
@@ -62,6 +66,14 @@ impl FramePlan {
         let mut output = self.lanes.clone();
         output.set_position((group * GROUP_SEED_BYTES) as u64);
         output.fill(&mut seeds);
+        output.zeroize();
         seeds
+    }
+}
+
+/// The output's state holds the frame's key.
+impl Drop for FramePlan {
+    fn drop(&mut self) {
+        self.lanes.zeroize();
     }
 }
