@@ -1,6 +1,10 @@
 //! Files that hold keys: reading, writing, and errors that never show their content.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+};
 
 use age::secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
@@ -19,11 +23,12 @@ fn bad(path: &Path, reason: impl Into<String>) -> Error {
 
 /// Text of a key file, wiped when dropped.
 pub(super) fn read_text(path: &Path) -> Result<Zeroizing<String>> {
-    let size = fs::metadata(path).map_err(|e| bad(path, e.to_string()))?.len();
-    if size > KEY_FILE_BYTES {
+    // Room for all of it from the start: growing would leave copies behind. What is no file tells no length.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES as usize + 1));
+    let read = fs::File::open(path).and_then(|file| file.take(KEY_FILE_BYTES + 1).read_to_end(&mut bytes));
+    if read.map_err(|e| bad(path, e.to_string()))? as u64 > KEY_FILE_BYTES {
         return Err(bad(path, "larger than any key file"));
     }
-    let bytes = Zeroizing::new(fs::read(path).map_err(|e| bad(path, e.to_string()))?);
     let text = std::str::from_utf8(&bytes).map_err(|_| bad(path, "it is not text"))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -49,8 +54,8 @@ pub(super) fn read_preshared(path: &Path) -> Result<Secret> {
         bad(path, "it is no pre-shared key file; make one with `chaosveil keygen --preshared -o FILE`")
     })?;
     let mut key = Zeroizing::new([0; 32]);
-    if digits.len() != 64 || !digits.is_ascii() {
-        return Err(bad(path, "a pre-shared key has 64 hexadecimal digits"));
+    if digits.len() != 64 || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(bad(path, "a pre-shared key has 64 hexadecimal digits, 0 to 9 and a to f"));
     }
     for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks(2)) {
         let pair = std::str::from_utf8(pair).unwrap_or_default();

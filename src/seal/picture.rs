@@ -78,13 +78,14 @@ impl PictureLayout {
         margin.resize(self.margin_bytes() - TRAILER_BYTES, 0);
         margin.extend_from_slice(&self.trailer(header.len(), prefix.len()));
         unpack(&self.frame, payload, planes)?;
-        for (index, plane) in planes.iter_mut().enumerate() {
+        for (index, plane) in planes.iter_mut().enumerate().take(self.frame.planes().len()) {
             let (extra, row_bytes) = (self.extra_rows_of(index), self.frame.planes()[index].row_bytes);
             if index == 0 {
                 plane.scatter(extra.start, row_bytes, margin)?;
             } else {
                 for row in extra {
-                    plane.data[row * plane.stride..][..row_bytes].fill(0);
+                    let start = row * plane.stride;
+                    plane.data.get_mut(start..start + row_bytes).ok_or_else(too_short)?.fill(0);
                 }
             }
         }
@@ -183,7 +184,7 @@ impl CipherPicture {
     /// Collects plane 0's extra rows; those of other planes must be zero.
     fn read_rows(&mut self, layout: &PictureLayout, planes: &[Plane]) -> Result<()> {
         self.margin.resize(layout.margin_bytes(), 0);
-        for (index, plane) in planes.iter().enumerate() {
+        for (index, plane) in planes.iter().enumerate().take(layout.frame.planes().len()) {
             let (extra, row_bytes) = (layout.extra_rows_of(index), layout.frame.planes()[index].row_bytes);
             if index == 0 {
                 plane.gather(extra.start, row_bytes, &mut self.margin)?;
@@ -201,7 +202,11 @@ impl CipherPicture {
 
 fn row_of<'a>(plane: &Plane<'a>, row: usize, row_bytes: usize) -> Result<&'a [u8]> {
     let start = row * plane.stride;
-    plane.data.get(start..start + row_bytes).ok_or_else(|| Error::Geometry("a plane ends too early".into()))
+    plane.data.get(start..start + row_bytes).ok_or_else(too_short)
+}
+
+fn too_short() -> Error {
+    Error::Geometry("a plane ends too early".into())
 }
 
 /// The last visible bytes of plane 0, over as many rows as they take.

@@ -13,7 +13,7 @@ use super::{
     keys::{RECORD_INDEX, StreamKeys},
     record::Record,
     suite::{Profile, SEGMENT_BYTES, TAG_BYTES},
-    writer::Ticket,
+    writer::{Ticket, check_process},
 };
 use crate::{
     Error, Result,
@@ -88,7 +88,12 @@ impl FrameSealer {
         let header = self.header_for(&ticket, record)?;
         prefix.resize(header.prefix_len(), 0);
         memory::resize(payload, header.payload_len);
-        self.seal_into(&header, source, prefix, payload)
+        let sealed = self.seal_into(&header, source, prefix, payload);
+        if sealed.is_err() {
+            // Profile aead seals in place: what is left may be clear.
+            payload.fill(0);
+        }
+        sealed
     }
 
     /// Seals one frame as a packet over `packet`.
@@ -107,7 +112,7 @@ impl FrameSealer {
         let (prefix, payload) = packet.split_at_mut(header.prefix_len());
         let sealed = self.seal_into(&header, source, prefix, payload);
         if sealed.is_err() {
-            // Profile aead seals in place: what is left may be clear.
+            // As above.
             packet.fill(0);
         }
         sealed
@@ -118,6 +123,7 @@ impl FrameSealer {
         if ticket.stream_id != self.worker.keys.stream_id {
             return Err(Error::Refused("a ticket of another stream"));
         }
+        check_process(ticket.process)?;
         record.encode(&mut self.record)?;
         Ok(ticket.header(&self.worker.keys, self.record.len()))
     }

@@ -76,6 +76,8 @@ struct Outcome {
 
 struct Check {
     reader: StreamReader,
+    /// Bytes that the scanner had opened.
+    opened: usize,
 }
 
 impl Verifier for Check {
@@ -88,6 +90,7 @@ impl Verifier for Check {
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {
+        self.opened += packet.len();
         let keys = self.reader.keys().expect("a frame header has verified");
         let header = self.reader.frame(packet.first_chunk().expect("a packet")).expect("verified before");
         let (prefix, payload) = packet.split_at(header.prefix_len());
@@ -96,7 +99,7 @@ impl Verifier for Check {
 }
 
 fn read(stream: &[u8], chunk: usize, lengths: &[usize]) -> Outcome {
-    let mut check = Check { reader: reader() };
+    let mut check = Check { reader: reader(), opened: 0 };
     let mut outcome = Outcome::default();
     let mut told = Vec::new();
     let mut scanner = PacketScanner::default();
@@ -198,11 +201,10 @@ fn fail_every_single_bit_flip() {
         for bit in 0..stream.len() * 8 {
             let mut damaged = stream.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let outcome = catch(|| read(&damaged, 777, &lengths));
+            let outcome = read(&damaged, 777, &lengths);
             if bit / 8 < header_len {
-                assert!(outcome.is_none_or(|o| o.opened.is_empty()), "{profile:?}: header bit {bit}");
+                assert!(outcome.opened.is_empty(), "{profile:?}: header bit {bit}");
             } else {
-                let outcome = outcome.expect("the stream is open");
                 let whole = outcome.opened.len() + usize::from(outcome.ended);
                 assert_eq!(whole, 2, "{profile:?}: bit {bit} costs exactly its own packet");
                 assert!(outcome.rejected > 0 || outcome.skipped > 0);
@@ -211,9 +213,89 @@ fn fail_every_single_bit_flip() {
     }
 }
 
-/// `read` expects an open stream; a damaged header leaves none.
-fn catch(read: impl Fn() -> Outcome) -> Option<Outcome> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).ok()
+/// Who has recorded genuine frames can send their beginnings again before anything: that must stay cheap.
+#[test]
+fn recorded_headers_buy_few_decryptions() {
+    let lengths = [50_000, 50_000];
+    let packets = packets(&mut writer(Profile::Hardened, Aead::Aes256Gcm), &lengths);
+    let mut stream = packets[0].clone();
+    for number in 0..1000 {
+        stream.extend_from_slice(&packets[1 + number % 2][..200]);
+    }
+    let mut check = Check { reader: reader(), opened: 0 };
+    let mut scanner = PacketScanner::default();
+    scanner.push(&stream, &mut check, |_, _| {});
+    scanner.finish(&mut check, |_, _| {});
+    assert!(check.opened > 0 && check.opened <= 2 * stream.len() + packets[1].len(), "{} bytes", check.opened);
+}
+
+#[test]
+fn fail_a_ticket_of_another_process() {
+    let mut writer = writer(Profile::Hardened, Aead::Aes256Gcm);
+    writer.describe(&description()).expect("fits");
+    let mut ticket = writer.frame(10).expect("within limits");
+    ticket.process ^= 1;
+    let mut sealer = FrameSealer::new(writer.keys(), engine());
+    let source = |_: &mut [u8]| panic!("nothing is read");
+    let sealed = sealer.seal_packet(ticket, &Record::default(), source, &mut Vec::new());
+    assert!(matches!(sealed, Err(Error::Forked)));
+}
+
+#[test]
+fn a_failed_source_leaves_nothing_clear() {
+    for profile in Profile::ALL {
+        let mut writer = writer(profile, Aead::Aes256Gcm);
+        writer.describe(&description()).expect("fits");
+        let mut sealer = FrameSealer::new(writer.keys(), engine());
+        let mut source = |out: &mut [u8]| {
+            out.fill(0xC1);
+            Err(Error::Geometry("half-way".into()))
+        };
+        let (mut prefix, mut payload, mut packet) = (Vec::new(), vec![0xC1; 40], vec![0xC1; 40]);
+        let ticket = writer.frame(100).expect("within limits");
+        sealer.seal(ticket, &Record::default(), &mut source, &mut prefix, &mut payload).expect_err("the source's");
+        let ticket = writer.frame(100).expect("within limits");
+        sealer.seal_packet(ticket, &Record::default(), &mut source, &mut packet).expect_err("the source's");
+        assert!(!payload.contains(&0xC1) && !packet.contains(&0xC1), "{profile:?}");
+    }
+}
+
+/// After its own flush a reader goes on where the stream is: what came before is not missing.
+#[test]
+fn nothing_is_lost_by_a_flush() {
+    let packets = packets(&mut writer(Profile::Hardened, Aead::Aes256Gcm), &[10; 4]);
+    let mut reader = reader();
+    assert_eq!(reader.header(&packets[0]).expect("ours"), HeaderNews::NewStream);
+    for counter in 1..=3 {
+        reader.admit(counter);
+    }
+    reader.reset_window();
+    assert_eq!(reader.header(&packets[0]).expect("ours"), HeaderNews::Repeated);
+    reader.admit(4);
+    assert_eq!(reader.lost(), 0);
+}
+
+#[test]
+fn passphrases_that_do_not_fit_are_not_tried_for_ever() {
+    let header = |number: u8| {
+        let mut cheap = age::scrypt::Recipient::new(format!("not this {number}").into());
+        cheap.set_work_factor(1);
+        let bytes = age::encrypt(&cheap, &[number; 32]).expect("age encrypts");
+        let groups = [KeyGroup { kind: 2, bytes }];
+        let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &[number; 16], &groups).expect("fits");
+        let keys = StreamKeys::derive(&Secret::new([number; 32]), &head, [number; 16], Profile::Aead, Aead::Aes256Gcm);
+        stream_header::encode(&head, &keys, 0, &description()).expect("fits")
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("pass"), "not this 100\n").expect("written");
+    let mut identities = Identities::default();
+    identities.set_passphrase_file(&dir.path().join("pass")).expect("a passphrase");
+    let tried = |number: u8| identities.unlock(&RawStreamHeader::split(&header(number)).expect("whole")).map(drop);
+    for number in 0..8 {
+        assert!(matches!(tried(number), Err(Error::WrongKey)), "{number}");
+    }
+    assert!(matches!(tried(8), Err(Error::TooManyPassphrases)));
+    assert!(matches!(tried(7), Err(Error::TooManyPassphrases)), "another salt is another group");
 }
 
 #[test]

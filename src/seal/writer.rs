@@ -45,6 +45,8 @@ pub struct Ticket {
     pub(super) counter: u64,
     pub(super) description: u64,
     pub(super) payload_len: usize,
+    /// Process that drew it: after a fork both would have it.
+    pub(super) process: u32,
 }
 
 impl Ticket {
@@ -121,7 +123,7 @@ impl StreamWriter {
     /// # Errors
     /// [`Error::TooLarge`] if it does not fit, [`Error::KeyExhausted`] at the stream's limits, [`Error::Forked`].
     pub fn describe(&mut self, description: &Description) -> Result<Arc<Vec<u8>>> {
-        let counter = self.draw_counter(1, 0)?;
+        let counter = self.draw_counter(1, 0, END_RESERVE)?;
         self.header = Arc::new(stream_header::encode(&self.head, &self.keys, counter, description)?);
         self.description = counter;
         Ok(self.header.clone())
@@ -161,26 +163,49 @@ impl StreamWriter {
     fn ticket(&mut self, kind: Kind, payload_len: usize) -> Result<Ticket> {
         check_size("bytes of a frame", payload_len, limits::FRAME_BYTES)?;
         let invocations = segments(payload_len) as u64 + 1;
-        let counter = self.draw_counter(invocations, payload_len as u64)?;
-        Ok(Ticket { kind, stream_id: self.keys.stream_id, counter, description: self.description, payload_len })
+        // Whatever else is refused, the end record has room.
+        let reserved = if kind == Kind::End { Reserve::default() } else { END_RESERVE };
+        let counter = self.draw_counter(invocations, payload_len as u64, reserved)?;
+        let (stream_id, description, process) = (self.keys.stream_id, self.description, self.process);
+        Ok(Ticket { kind, stream_id, counter, description, payload_len, process })
     }
 
     /// The one place where counters are given out and limits are kept.
-    fn draw_counter(&mut self, invocations: u64, bytes: u64) -> Result<u64> {
-        if std::process::id() != self.process {
-            return Err(Error::Forked);
-        }
-        if self.invocations + invocations > limits::EPOCH_INVOCATIONS {
+    fn draw_counter(&mut self, invocations: u64, bytes: u64, reserved: Reserve) -> Result<u64> {
+        check_process(self.process)?;
+        if self.invocations + invocations + reserved.invocations > limits::EPOCH_INVOCATIONS {
             return Err(Error::KeyExhausted("2^32 AEAD invocations under one key"));
         }
-        if self.bytes + bytes > limits::EPOCH_BYTES {
+        if self.bytes + bytes + reserved.bytes > limits::EPOCH_BYTES {
             return Err(Error::KeyExhausted("2^46 bytes under one key"));
         }
         let counter = self.next_counter;
-        self.next_counter = counter.checked_add(1).ok_or(Error::KeyExhausted("the last counter"))?;
+        if counter.checked_add(1 + reserved.counters).is_none() {
+            return Err(Error::KeyExhausted("the last counter"));
+        }
+        self.next_counter = counter + 1;
         self.invocations += invocations;
         self.bytes += bytes;
         Ok(counter)
+    }
+}
+
+/// What the limits keep back.
+#[derive(Clone, Copy, Default)]
+struct Reserve {
+    invocations: u64,
+    bytes: u64,
+    counters: u64,
+}
+
+/// Room for an end record: its record, its payload.
+const END_RESERVE: Reserve = Reserve { invocations: 2, bytes: 16, counters: 1 };
+
+/// Nothing is sealed in another process than the one that the stream began in: both would use the same nonces.
+pub(super) fn check_process(process: u32) -> Result<()> {
+    match std::process::id() == process {
+        true => Ok(()),
+        false => Err(Error::Forked),
     }
 }
 
@@ -212,17 +237,21 @@ mod tests {
     #[test]
     fn fail_at_the_limits_and_stay_failed() {
         let mut writer = writer();
-        writer.invocations = limits::EPOCH_INVOCATIONS - 2;
+        writer.invocations = limits::EPOCH_INVOCATIONS - 4;
         assert_eq!(writer.frame(10).expect("two invocations are left").counter(), 0);
         assert!(matches!(writer.frame(0), Err(Error::KeyExhausted(_))));
+        writer.end().expect("the end record has room");
         let mut writer = self::writer();
-        writer.bytes = limits::EPOCH_BYTES - 5;
+        writer.bytes = limits::EPOCH_BYTES - 16 - 5;
         assert!(matches!(writer.frame(6), Err(Error::KeyExhausted(_))));
         assert_eq!(writer.frame(5).expect("five bytes are left").counter(), 0, "a refused frame takes no counter");
         assert!(matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
+        writer.end().expect("the end record has room");
+        assert!(matches!(writer.end(), Err(Error::KeyExhausted(_))));
         let mut writer = self::writer();
-        writer.next_counter = u64::MAX;
+        writer.next_counter = u64::MAX - 1;
         assert!(matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
+        writer.end().expect("the end record has room");
     }
 
     #[test]
