@@ -12,12 +12,62 @@ use std::{cell::RefCell, fs, sync::Arc};
 use gstchaosveil::{
     Error, Result,
     backend::{self, Choice},
-    frame::{Format, FrameLayout, Plane, PlaneMut},
+    frame::{Format, FrameLayout, Plane, PlaneLayout, PlaneMut},
     seal::*,
 };
 use serde_json::Value;
 
 use vectors::*;
+
+/// A test that walks through a list passes where the list is empty.
+#[test]
+fn no_vector_is_missing() {
+    let document = document();
+    let count = |list: &Value| list.as_array().expect("a list").len();
+    for (section, expected) in [
+        ("keys", 6),
+        ("frames", 88),
+        ("metas", 4),
+        ("records", 13),
+        ("streams", 6),
+        ("truncations", 42),
+        ("damage", 128),
+        ("pictures", 11),
+        ("layouts", 5),
+    ] {
+        assert_eq!(count(&document[section]), expected, "{section}");
+    }
+    for stream in document["streams"].as_array().expect("a list") {
+        assert_eq!(count(&stream["packets"]), 6, "{}", stream["name"]);
+    }
+    for (list, expected) in [("groups", 4), ("identities", 2), ("recipients", 2)] {
+        assert_eq!(count(&document["key_groups"][list]), expected, "{list}");
+    }
+}
+
+/// Lengths around the edges of blocks, tiles and segments, in every profile and with both AEADs.
+#[test]
+fn no_length_of_a_frame_is_missing() {
+    let vectors = vectors();
+    let small: &[usize] = &[0, 1, 255, 256, 257, 1000];
+    let segments: &[usize] = &[786_431, 786_432, 786_433, 1_572_864, 1_572_865];
+    let mut names = Vec::new();
+    for profile in Profile::ALL {
+        for aead in Aead::ALL {
+            let name = format!("{}/{}", profile.name(), aead.name());
+            let tiles: &[usize] = match profile.runs_stage() {
+                true => &[49_151, 49_152, 49_153, 100_000],
+                false => &[],
+            };
+            let frames = vectors.frames.iter().filter(|vector| vector.keys == name);
+            let found: Vec<usize> = frames.map(|vector| vector.payload_length).collect();
+            assert_eq!(found, [small, tiles, segments, &[33]].concat(), "{name}");
+            names.push(name);
+        }
+    }
+    assert!(vectors.keys.iter().map(|vector| &vector.name).eq(&names));
+    assert!(vectors.streams.iter().map(|vector| &vector.name).eq(&names));
+}
 
 #[test]
 fn stream_headers_are_written_byte_for_byte() {
@@ -94,12 +144,22 @@ fn streams_are_written_byte_for_byte_and_read_back() {
 #[test]
 fn fail_every_truncation() {
     let vectors = vectors();
-    let (stream, whole) = (&vectors.streams[0].stream, vectors.streams[0].whole());
-    for cut in &vectors.truncations {
-        for len in cut.from..=cut.to {
-            let reading = read(stream, &whole[..len], 500);
-            assert_eq!((reading.released.len(), reading.intact()), (cut.frames, cut.complete), "{len} bytes");
+    // The last cut of a stream is none: it leaves the stream complete.
+    let cuts: Vec<_> = vectors.truncations.split_inclusive(|cut| cut.complete).collect();
+    assert_eq!(cuts.len(), vectors.streams.len());
+    for (vector, cuts) in vectors.streams.iter().zip(cuts) {
+        let whole = vector.whole();
+        let mut next = 0;
+        for cut in cuts {
+            assert_eq!(cut.from, next, "{}", vector.name);
+            for len in cut.from..=cut.to {
+                let reading = read(&vector.stream, &whole[..len], 500);
+                let found = (reading.released.len(), reading.intact());
+                assert_eq!(found, (cut.frames, cut.complete), "{}, {len} bytes", vector.name);
+            }
+            next = cut.to + 1;
         }
+        assert_eq!(next, whole.len() + 1, "{}", vector.name);
     }
 }
 
@@ -169,11 +229,7 @@ fn every_key_group_opens_the_stream() {
 #[test]
 fn cipher_pictures_are_written_byte_for_byte_and_read_back() {
     for vector in &vectors().pictures {
-        let (name, size) = vector.name.split_once(' ').expect("format and size");
-        let (width, height) = size.split_once('x').expect("width and height");
-        let format = Format::from_name(name).expect("known");
-        let frame = FrameLayout::new(format, width.parse().expect("px"), height.parse().expect("px"), false)
-            .expect("a picture");
+        let frame = vector.frame();
         let (planes, extra_rows) = vector.write(&frame);
         let row_bytes = frame.planes()[0].row_bytes;
         let surplus = extra_rows - vector.extra_rows;
@@ -186,8 +242,10 @@ fn cipher_pictures_are_written_byte_for_byte_and_read_back() {
                 _ => plane[..geometry.row_bytes * geometry.rows].to_vec(),
             })
             .collect();
+        // All rows of a small picture, the extra rows of a large one.
         let rows: Vec<u8> = vector.plane_0_rows.iter().flat_map(|row| row.0.clone()).collect();
-        assert_eq!(Hex(planes[0].clone()), Hex(rows), "{}", vector.name);
+        let told = planes[0].len().checked_sub(rows.len()).expect("no more rows than there are");
+        assert_eq!(Hex(planes[0][told..].to_vec()), Hex(rows), "{}", vector.name);
         assert_eq!(blake3::hash(&planes.concat()).to_hex().as_str(), vector.picture_blake3, "{}", vector.name);
 
         let cipher = frame.taller(vector.extra_rows as u32).expect("fits");
@@ -208,6 +266,38 @@ fn cipher_pictures_are_written_byte_for_byte_and_read_back() {
         assert_eq!(reader.description(record.description).expect("told").caps, vector.caps);
         assert_eq!(out, payload_rule(vector.payload_length));
     }
+}
+
+/// The planes of every format at a few sizes, in the words of the vectors: `17x13 9x7 9x7`.
+#[test]
+fn planes_have_the_sizes_of_the_vectors() {
+    for sizes in document()["layouts"].as_array().expect("a list") {
+        let side = |name: &str| sizes[name].as_u64().and_then(|side| u32::try_from(side).ok()).expect("px");
+        let (width, height) = (side("width"), side("height"));
+        let interlaced = sizes["interlaced"].as_bool().expect("a truth value");
+        let mut formats = 0;
+        for (expected, names) in sizes["formats"].as_object().expect("formats by their planes") {
+            for name in names.as_str().expect("names").split(' ') {
+                let format = Format::from_name(name).expect("known");
+                let found = match FrameLayout::new(format, width, height, interlaced) {
+                    Err(_) => "opaque".to_owned(),
+                    Ok(layout) => {
+                        let text = |plane: &PlaneLayout| format!("{}x{}", plane.row_bytes, plane.rows);
+                        layout.planes().iter().map(text).collect::<Vec<_>>().join(" ")
+                    }
+                };
+                assert_eq!(found, *expected, "{name} {width} x {height}, interlaced: {interlaced}");
+                formats += 1;
+            }
+        }
+        assert_eq!(formats, Format::all().count());
+    }
+}
+
+/// The file as it stands, for what its types leave out.
+fn document() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/format.json");
+    serde_json::from_str(&fs::read_to_string(path).expect("format.json")).expect("valid vectors")
 }
 
 // -- writing -------------------------------------------------------------------------------------------------------
@@ -349,6 +439,23 @@ fn meta_of(fields: &Value) -> Meta {
 }
 
 impl PictureVector {
+    /// The picture itself, from a name such as `GRAY8 16x16` or `I420 16x25 alternate`: then a buffer holds one field.
+    fn frame(&self) -> FrameLayout {
+        let mut words = self.name.split(' ');
+        let mut word = || words.next().unwrap_or_default();
+        let (name, size, mode) = (word(), word(), word());
+        let (width, height) = size.split_once('x').expect("width and height");
+        let (width, height): (u32, u32) = (width.parse().expect("px"), height.parse().expect("px"));
+        let format = Format::from_name(name).expect("known");
+        let (rows, interlaced) = match mode {
+            "" => (height, false),
+            "interlaced" => (height, true),
+            "alternate" => (height.div_ceil(2), true),
+            other => panic!("no pictures are {other}"),
+        };
+        FrameLayout::new(format, width, rows, interlaced).expect("a picture")
+    }
+
     /// The planes of the cipher picture that the library makes, and its extra rows.
     fn write(&self, frame: &FrameLayout) -> (Vec<Vec<u8>>, usize) {
         let mut writer = self.stream.writer();

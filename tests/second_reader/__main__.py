@@ -2,39 +2,25 @@
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
 from blake3 import blake3
 
-from .age_file import AgeError, parse_identities
+from .age_file import AgeError
+from .key_files import read_identities, read_passphrase, read_pre_shared_key
 from .layout import AEADS, PROFILES
 from .reader import Credentials, Reading, Stream, read
 
 INTACT, BAD_USAGE, WRONG_KEY, DAMAGED = 0, 2, 3, 4
-PSK_LINE = re.compile("CHAOSVEIL-PSK-1:([0-9a-f]{64})")
-
-
-def parse_psk(text: str) -> bytes:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    found = PSK_LINE.fullmatch(lines[0]) if len(lines) == 1 else None
-    if found is None:
-        raise ValueError("not a pre-shared key file")
-    return bytes.fromhex(found[1])
-
-
-def first_line(data: bytes) -> bytes:
-    """The first line without its line ending."""
-    return data.split(b"\n", 1)[0].removesuffix(b"\r")
 
 
 def load_credentials(options: argparse.Namespace) -> Credentials:
     if options.identity:
-        return Credentials(identities=parse_identities(options.identity.read_text()))
+        return Credentials(identities=read_identities(options.identity))
     if options.psk:
-        return Credentials(psk=parse_psk(options.psk.read_text()))
-    return Credentials(passphrase=first_line(options.passphrase_file.read_bytes()))
+        return Credentials(psk=read_pre_shared_key(options.psk))
+    return Credentials(passphrase=read_passphrase(options.passphrase_file))
 
 
 def summary_of_stream(stream: Stream) -> dict:

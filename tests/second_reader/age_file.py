@@ -20,11 +20,11 @@ BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
 class AgeError(Exception):
-    """Not an age file, or damaged."""
+    """Not an age file, not a key, or over a limit."""
 
 
 class NoMatch(AgeError):
-    """No stanza opens with what was given."""
+    """An age file, but nothing that was given opens it."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,16 @@ def parse_identity(text: str) -> X25519PrivateKey:
 
 def parse_identities(text: str) -> list[X25519PrivateKey]:
     """An identity file: one a line, `#` starts a comment line."""
-    lines = [line.strip() for line in text.splitlines()]
-    return [parse_identity(line) for line in lines if line and not line.startswith("#")]
+    lines = [line.strip() for line in text.split("\n")]
+    identities = [parse_identity(line) for line in lines if line and not line.startswith("#")]
+    if not identities:
+        raise AgeError("no identity in it")
+    return identities
+
+
+def count_stanzas(data: bytes) -> int:
+    """How many stanzas an age file has, before anything of it is parsed."""
+    return data.count(b"\n-> ")
 
 
 def _parse(data: bytes) -> tuple[list[Stanza], bytes, bytes, bytes]:
@@ -104,6 +112,8 @@ def _parse(data: bytes) -> tuple[list[Stanza], bytes, bytes, bytes]:
         if words[0] == "---":
             if len(words) != 2 or not stanzas:
                 raise AgeError("bad end of the header")
+            if len(stanzas) > 1 and any(stanza.kind == "scrypt" for stanza in stanzas):
+                raise AgeError("a scrypt stanza stands alone")
             return stanzas, data[: start + 3], _base64(words[1]), data[at:]
         if words[0] != "->" or len(words) < 2 or not all(re.fullmatch("[!-~]+", word) for word in words):
             raise AgeError("bad stanza")
@@ -120,10 +130,17 @@ def _parse(data: bytes) -> tuple[list[Stanza], bytes, bytes, bytes]:
         stanzas.append(Stanza(words[1], words[2:], _base64(body)))
 
 
+def _argument(text: str) -> bytes:
+    try:
+        return _base64(text)
+    except AgeError as error:
+        raise NoMatch("bad argument of a stanza") from error
+
+
 def _unwrap(key: bytes, body: bytes) -> bytes | None:
     """The file key, or None where this key is not the one."""
     if len(body) != 32:
-        raise AgeError("bad length of a wrapped key")
+        raise NoMatch("bad length of a wrapped key")
     try:
         return ChaCha20Poly1305(key).decrypt(bytes(12), body, None)
     except InvalidTag:
@@ -132,24 +149,26 @@ def _unwrap(key: bytes, body: bytes) -> bytes | None:
 
 def _unwrap_x25519(stanza: Stanza, identity: X25519PrivateKey) -> bytes | None:
     if len(stanza.arguments) != 1:
-        raise AgeError("bad X25519 stanza")
-    share = _base64(stanza.arguments[0])
+        raise NoMatch("bad X25519 stanza")
+    share = _argument(stanza.arguments[0])
     if len(share) != 32:
-        raise AgeError("bad X25519 share")
+        raise NoMatch("bad X25519 share")
     try:
         secret = identity.exchange(X25519PublicKey.from_public_bytes(share))
     except ValueError as error:
-        raise AgeError("bad X25519 share") from error
+        raise NoMatch("bad X25519 share") from error
     salt = share + identity.public_key().public_bytes_raw()
     return _unwrap(_hkdf(secret, salt, b"age-encryption.org/v1/X25519"), stanza.body)
 
 
 def _unwrap_scrypt(stanza: Stanza, passphrase: bytes) -> bytes | None:
     if len(stanza.arguments) != 2 or not re.fullmatch("[1-9][0-9]?", stanza.arguments[1]):
-        raise AgeError("bad scrypt stanza")
-    salt, log_n = _base64(stanza.arguments[0]), int(stanza.arguments[1])
-    if len(salt) != 16 or log_n > MAX_LOG_N:
-        raise AgeError("bad scrypt parameters")
+        raise NoMatch("bad scrypt stanza")
+    salt, log_n = _argument(stanza.arguments[0]), int(stanza.arguments[1])
+    if len(salt) != 16:
+        raise NoMatch("bad scrypt salt")
+    if log_n > MAX_LOG_N:
+        raise AgeError("scrypt costs too much")
     kdf = Scrypt(b"age-encryption.org/v1/scrypt" + salt, 32, 1 << log_n, 8, 1)
     return _unwrap(kdf.derive(passphrase), stanza.body)
 
@@ -157,8 +176,6 @@ def _unwrap_scrypt(stanza: Stanza, passphrase: bytes) -> bytes | None:
 def _file_key(stanzas: list[Stanza], identities, passphrase: bytes | None) -> bytes:
     """The first file key that one of the stanzas yields."""
     if any(stanza.kind == "scrypt" for stanza in stanzas):
-        if len(stanzas) != 1:
-            raise AgeError("a scrypt stanza stands alone")
         found = None if passphrase is None else _unwrap_scrypt(stanzas[0], passphrase)
         if found is None:
             raise NoMatch("wrong passphrase, or none")
@@ -173,7 +190,7 @@ def _file_key(stanzas: list[Stanza], identities, passphrase: bytes | None) -> by
 
 def _open_payload(file_key: bytes, rest: bytes) -> bytes:
     if len(rest) < 16 + 16:
-        raise AgeError("the payload ends early")
+        raise NoMatch("the payload ends early")
     cipher = ChaCha20Poly1305(_hkdf(file_key, rest[:16], b"payload"))
     sealed, out = rest[16:], b""
     chunks = -(-len(sealed) // (CHUNK + 16))
@@ -181,18 +198,18 @@ def _open_payload(file_key: bytes, rest: bytes) -> bytes:
         last = number == chunks - 1
         chunk = sealed[number * (CHUNK + 16) : (number + 1) * (CHUNK + 16)]
         if last and number and len(chunk) == 16:
-            raise AgeError("empty last chunk")
+            raise NoMatch("empty last chunk")
         try:
             out += cipher.decrypt(number.to_bytes(11, "big") + bytes([last]), chunk, None)
         except InvalidTag as error:
-            raise AgeError("damaged payload") from error
+            raise NoMatch("damaged payload") from error
     return out
 
 
 def open_age(data: bytes, identities=(), passphrase: bytes | None = None) -> bytes:
-    """The payload of the file; `NoMatch` where the key is not the right one, `AgeError` otherwise."""
+    """The payload of the file; `NoMatch` where what was given does not open it, `AgeError` where it cannot be tried."""
     stanzas, header, mac, rest = _parse(data)
     file_key = _file_key(stanzas, identities, passphrase)
     if not hmac.compare_digest(hmac.digest(_hkdf(file_key, b"", b"header"), header, "sha256"), mac):
-        raise AgeError("bad MAC of the header")
+        raise NoMatch("bad MAC of the header")
     return _open_payload(file_key, rest)

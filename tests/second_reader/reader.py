@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from . import chaotic_stage
-from .age_file import AgeError, open_age
+from .age_file import AgeError, NoMatch, count_stanzas, open_age
+from .geometry import Plane, planes_of_caps, row_step
 from .layout import (
     AEAD_ONLY,
     AEADS,
@@ -20,6 +21,7 @@ from .layout import (
     FRAME_MAGIC,
     HEAD_FIXED,
     HEADER_MAGIC,
+    MAX_AGE_STANZAS,
     MAX_KEY_GROUPS,
     MAX_PAYLOAD,
     MAX_RECORD,
@@ -131,18 +133,15 @@ class Reading:
 
 
 def parse_head(data: bytes, at: int) -> bytes:
-    """The HEAD at this place, with magic, version and lengths checked."""
+    """The HEAD at this place, with magic, version and length checked."""
     fixed = data[at : at + HEAD_FIXED]
     if not fixed.startswith(HEADER_MAGIC):
         raise FormatError("no stream header")
     if len(fixed) < HEAD_FIXED:
         raise Truncated("stream header")
-    version, profile, aead, zero, length = struct.unpack_from("<BBBBI", fixed, 8)
-    segment, groups, zeros = struct.unpack_from("<IHH", fixed, 32)
-    if version != VERSION or profile not in PROFILES or aead not in AEADS or zero or zeros:
-        raise FormatError("stream header: version, code or reserved bytes")
-    if segment != SEGMENT or not 1 <= groups <= MAX_KEY_GROUPS:
-        raise FormatError("stream header: segment length or number of key groups")
+    version, length = fixed[8], struct.unpack_from("<I", fixed, 12)[0]
+    if version != VERSION:
+        raise FormatError("stream header: version")
     if not HEAD_FIXED <= length <= MAX_STREAM_HEADER - TAIL_FIXED - TAG:
         raise FormatError("stream header: length")
     if at + length > len(data):
@@ -153,7 +152,10 @@ def parse_head(data: bytes, at: int) -> bytes:
 def parse_key_groups(head: bytes) -> list[tuple[int, bytes]]:
     """Type and bytes of each key group."""
     groups, at = [], HEAD_FIXED
-    for _ in range(struct.unpack_from("<H", head, 36)[0]):
+    count = struct.unpack_from("<H", head, 36)[0]
+    if not 1 <= count <= MAX_KEY_GROUPS:
+        raise FormatError("stream header: number of key groups")
+    for _ in range(count):
         if at + 4 > len(head):
             raise FormatError("key groups pass the head length")
         kind, zero, length = struct.unpack_from("<BBH", head, at)
@@ -166,8 +168,16 @@ def parse_key_groups(head: bytes) -> list[tuple[int, bytes]]:
     return groups
 
 
+def check_key_groups(groups: list[tuple[int, bytes]]) -> None:
+    """What a header may hold, whoever reads it."""
+    if sum(kind == PASSPHRASE for kind, _ in groups) > 1:
+        raise FormatError("more than one passphrase group")
+    if sum(count_stanzas(body) for kind, body in groups if kind in (RECIPIENTS, PASSPHRASE)) > MAX_AGE_STANZAS:
+        raise FormatError("too many age stanzas")
+
+
 def unwrap_group(kind: int, body: bytes, stream_id: bytes, credentials: Credentials) -> bytes | None:
-    """The root that this group yields, or None."""
+    """The root that this group yields, or None; `AgeError` where it cannot even be tried."""
     try:
         if kind == RECIPIENTS and credentials.identities:
             root = open_age(body, credentials.identities)
@@ -178,20 +188,37 @@ def unwrap_group(kind: int, body: bytes, stream_id: bytes, credentials: Credenti
             root = ChaCha20Poly1305(kek).decrypt(bytes(12), body[32:], stream_id)
         else:
             return None
-    except (AgeError, InvalidTag):
+    except (NoMatch, InvalidTag):
         return None
     return root if len(root) == 32 else None
 
 
 def unwrap(head: bytes, commitment: bytes, credentials: Credentials) -> StreamKeys:
     """The keys of the stream, from the first key group whose root has this commitment."""
-    for kind, body in parse_key_groups(head):
-        root = unwrap_group(kind, body, head[16:32], credentials)
-        if root is not None:
-            keys = StreamKeys(root, head)
-            if same(keys.commitment, commitment):
-                return keys
-    raise WrongKey("no key group opens")
+    groups = parse_key_groups(head)
+    check_key_groups(groups)
+    reason = WrongKey("no key group opens")
+    for kind, body in groups:
+        try:
+            root = unwrap_group(kind, body, head[16:32], credentials)
+        except AgeError as error:
+            reason = FormatError(f"key group: {error}")
+            continue
+        if root is None:
+            continue
+        if head[9] not in PROFILES or head[10] not in AEADS:
+            raise FormatError("stream header: profile or AEAD")
+        keys = StreamKeys(root, head)
+        if same(keys.commitment, commitment):
+            check_rest_of_head(head)
+            return keys
+    raise reason
+
+
+def check_rest_of_head(head: bytes) -> None:
+    segment, _, zeros = struct.unpack_from("<IHH", head, 32)
+    if head[11] or zeros or segment != SEGMENT:
+        raise FormatError("stream header: reserved bytes or segment length")
 
 
 def open_stream_header(
@@ -359,16 +386,9 @@ def read(data: bytes, credentials: Credentials) -> Reading:
     return reading
 
 
-@dataclass(frozen=True)
-class Plane:
-    """Geometry of one plane: visible bytes a row, rows, rows of plane 0 for each row of this one."""
-
-    row_bytes: int
-    rows: int
-    vertical_subsampling: int = 1
-
-
-def open_picture(planes: list[Plane], packed: bytes, credentials: Credentials) -> tuple[StreamKeys, Description, Frame]:
+def open_picture(
+    planes: list[Plane], packed: bytes, credentials: Credentials, interlaced: bool = False
+) -> tuple[StreamKeys, Description, Frame]:
     """Open a cipher picture, given as its visible rows plane after plane, and the taller geometry."""
     if len(packed) != sum(plane.row_bytes * plane.rows for plane in planes):
         raise FormatError("picture: the size is not that of the geometry")
@@ -380,13 +400,16 @@ def open_picture(planes: list[Plane], packed: bytes, credentials: Credentials) -
     if len(trailer) < TRAILER or not trailer.startswith(PICTURE_MAGIC):
         raise FormatError("picture: no trailer")
     version, zeros, header_length, frame_length, extra_rows = struct.unpack_from("<B3sIII", trailer, 8)
-    if version != VERSION or any(zeros) or extra_rows > planes[0].rows:
-        raise FormatError("picture: version, reserved bytes or extra rows")
-    if any(extra_rows % plane.vertical_subsampling for plane in planes):
-        raise FormatError("picture: extra rows and subsampling")
+    if version != VERSION or any(zeros):
+        raise FormatError("picture: version or reserved bytes")
+    if not 1 <= extra_rows < planes[0].rows or extra_rows % row_step(planes, interlaced):
+        raise FormatError("picture: an impossible number of extra rows")
+    inner = [
+        Plane(p.row_bytes, p.rows - extra_rows // p.vertical_subsampling, p.vertical_subsampling) for p in planes
+    ]
     payload, extra = b"", []
-    for plane, data in zip(planes, rows):
-        split = len(data) - plane.row_bytes * (extra_rows // plane.vertical_subsampling)
+    for plane, data in zip(inner, rows):
+        split = plane.row_bytes * plane.rows
         payload += data[:split]
         extra.append(data[split:])
     content, used = extra[0][:-TRAILER], header_length + frame_length
@@ -404,4 +427,6 @@ def open_picture(planes: list[Plane], packed: bytes, credentials: Credentials) -
     frame = open_frame(keys, header, parts[FRAME_HEADER:], payload)
     if frame.record.description_counter != description.counter:
         raise FormatError("picture: a frame of another description")
+    if planes_of_caps(description.caps) != (inner, interlaced):
+        raise FormatError("picture: format or size is not that of the sealed caps")
     return keys, description, frame

@@ -25,9 +25,12 @@ class Cursor:
 
     def text(self, length: int) -> str:
         try:
-            return self.bytes(length).decode()
+            found = self.bytes(length).decode()
         except UnicodeDecodeError as error:
             raise FormatError("text is not UTF-8") from error
+        if "\0" in found:
+            raise FormatError("text with a zero byte")
+        return found
 
     def left(self) -> int:
         return len(self._data) - self._at

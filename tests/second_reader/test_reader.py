@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import random
+import re
+import struct
 import tempfile
 import unittest
 from pathlib import Path
@@ -12,10 +14,14 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from . import __main__ as program
-from . import age_file, age_writer, chaotic_stage, layout, writer
-from .reader import Credentials, Plane, open_picture, read
+from . import age_file, age_writer, chaotic_stage, geometry, key_files, layout, writer
+from .geometry import Plane
+from .reader import Credentials, open_picture, read
+from .records import parse_description, parse_record
 
-VECTORS = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "format.json").read_text())
+REPOSITORY = Path(__file__).resolve().parents[2]
+FORMAT = REPOSITORY / "src" / "seal" / "FORMAT.md"
+VECTORS = json.loads((REPOSITORY / "tests" / "vectors" / "format.json").read_text())
 
 
 def payload_rule(length: int) -> bytes:
@@ -28,6 +34,19 @@ def whole(stream: dict) -> bytes:
 
 def psk_of(entry: dict) -> Credentials:
     return Credentials(psk=bytes.fromhex(entry["psk"]))
+
+
+class Vectors(unittest.TestCase):
+    def test_none_is_missing(self):
+        counts = {name: len(value) for name, value in VECTORS.items() if isinstance(value, list)}
+        expected = {"keys": 6, "frames": 88, "metas": 4, "records": 13, "streams": 6, "truncations": 42}
+        self.assertEqual(counts, expected | {"damage": 128, "pictures": 11, "layouts": 5})
+        self.assertEqual([len(stream["packets"]) for stream in VECTORS["streams"]], 6 * [6])
+
+    def test_every_stream_has_the_edges_of_segments(self):
+        for keys in VECTORS["keys"]:
+            lengths = {frame["payload_length"] for frame in VECTORS["frames"] if frame["keys"] == keys["name"]}
+            self.assertLessEqual({786_431, 786_432, 786_433, 1_572_864, 1_572_865}, lengths, keys["name"])
 
 
 class ChaoticStage(unittest.TestCase):
@@ -80,11 +99,13 @@ class SmallStreams(unittest.TestCase):
         self.assertEqual(stream.description.segment, self.entry["packets"][3]["segment"])
 
     def test_every_truncation(self):
+        streams = {entry["name"]: entry for entry in VECTORS["streams"]}
         for cut in VECTORS["truncations"]:
+            entry = streams[cut["stream"]]
             for length in range(cut["from"], cut["to"] + 1, 7):
-                reading = read(self.data[:length], self.credentials)
-                self.assertEqual(len(self.counters(self.data[:length])), cut["frames"])
-                self.assertEqual(reading.intact, cut["complete"])
+                reading = read(whole(entry)[:length], psk_of(entry))
+                frames = [frame for stream in reading.streams.values() for frame in stream.frames]
+                self.assertEqual((len(frames), reading.intact), (cut["frames"], cut["complete"]))
 
     def test_bit_flips_of_the_vectors(self):
         for flip in VECTORS["damage"]:
@@ -181,6 +202,63 @@ class KeyGroups(unittest.TestCase):
         self.assertEqual(read(header, psk_of(self.entry)).locked, 1)
 
 
+class ManyKeyGroups(unittest.TestCase):
+    """Headers that nobody should write, around a pre-shared-key group that would open the stream."""
+
+    CREDENTIALS = Credentials([X25519PrivateKey.from_private_bytes(b"i" * 32)], b"pass", b"k" * 32)
+
+    def setUp(self):
+        ephemeral = X25519PrivateKey.from_private_bytes(b"e" * 32)
+        other = X25519PrivateKey.from_private_bytes(b"o" * 32)
+        self.stanza = age_writer.x25519_stanza(other.public_key(), ephemeral, b"f" * 16)
+
+    def group(self, kind: int, stanzas: list[str]) -> tuple[int, bytes]:
+        return kind, age_writer.age_file(stanzas, b"f" * 16, bytes(16), b"r" * 32)
+
+    def read(self, groups: list[tuple[int, bytes]], psk: bytes = b"k" * 32):
+        stream_id, root = b"i" * 16, b"r" * 32
+        head = writer.head(3, 1, stream_id, [*groups, writer.pre_shared_group(psk, b"s" * 32, root, stream_id)])
+        keys = layout.StreamKeys(root, head)
+        packet = head + writer.tail(keys, 0, writer.description(0, 1, bytes(16), "audio/x-raw"))
+        return read(packet + writer.end_record(keys, 1, 0, 0).packet(), self.CREDENTIALS)
+
+    def test_at_most_one_passphrase_group(self):
+        scrypt = self.group(2, [age_writer.scrypt_stanza(b"other", bytes(16), 4, b"f" * 16)])
+        self.assertTrue(self.read([scrypt]).intact)
+        reading = self.read([scrypt, scrypt])
+        self.assertEqual((len(reading.streams), reading.rejected), (0, 2))
+
+    def test_at_most_64_stanzas_in_all_groups_together(self):
+        groups = [self.group(1, [self.stanza] * count) for count in (40, 24, 1)]
+        self.assertTrue(self.read(groups[:2]).intact)
+        reading = self.read(groups)
+        self.assertEqual((len(reading.streams), reading.rejected), (0, 2))
+
+    def test_a_bad_group_is_the_reason_where_no_other_opens(self):
+        heavy = age_writer.scrypt_stanza(b"pass", bytes(16), 4, b"f" * 16).replace(" 4\n", " 21\n")
+        for bad in (1, b"no age file"), self.group(2, [heavy]):
+            self.assertTrue(self.read([bad]).intact)
+            self.assertEqual(self.read([bad], b"another pre-shared key, 32 bytes").locked, 0)
+        self.assertEqual(self.read([(77, b""), self.group(1, [self.stanza])], bytes(32)).locked, 1)
+
+
+class Texts(unittest.TestCase):
+    def test_a_zero_byte_is_refused(self):
+        for text, good in (("audio/x-raw", True), ("audio/x-raw\0", False), ("\0", False)):
+            length = struct.pack("<H", len(text))
+            plains = [
+                (parse_record, writer.Record(0, metas=[(2, bytes(24) + length + text.encode())]).pack()),
+                (parse_record, writer.Record(0, metas=[(5, length + text.encode())]).pack()),
+                (lambda plain: parse_description(0, plain), writer.description(0, 1, bytes(16), text)),
+            ]
+            for parse, plain in plains:
+                if good:
+                    parse(plain)
+                else:
+                    with self.assertRaises(layout.FormatError):
+                        parse(plain)
+
+
 class AgeFiles(unittest.TestCase):
     PUBLISHED_IDENTITY = "AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6"
     PUBLISHED_STANZA = (
@@ -236,40 +314,128 @@ class AgeFiles(unittest.TestCase):
             with self.assertRaises(age_file.AgeError):
                 age_file.open_age(bytes(flipped), [identity])
 
+    def test_an_identity_file_holds_at_least_one(self):
+        (identity,) = age_file.parse_identities(f"# comment\r\n\n  {self.PUBLISHED_IDENTITY}\r\n")
+        self.assertEqual(age_writer.identity_text(identity), self.PUBLISHED_IDENTITY)
+        with self.assertRaises(age_file.AgeError):
+            age_file.parse_identities("# comment\n")
+
     def test_mistyped_identity(self):
         with self.assertRaises(age_file.AgeError):
             age_file.parse_identity(self.PUBLISHED_IDENTITY[:-1] + "7")
 
 
+class Layouts(unittest.TestCase):
+    def test_sizes_of_planes(self):
+        for entry in VECTORS["layouts"]:
+            names = []
+            for text, formats in entry["formats"].items():
+                for name in formats.split():
+                    planes = geometry.planes_of(name, entry["width"], entry["height"], entry["interlaced"])
+                    found = " ".join(f"{plane.row_bytes}x{plane.rows}" for plane in planes) if planes else "opaque"
+                    self.assertEqual(found, text, name)
+                    names.append(name)
+            self.assertEqual((len(names), len(set(names))), (114, 114))
+
+    def test_the_tables_of_the_page(self):
+        page = FORMAT.read_text()
+        section = page[page.index("## 10. Payloads") :]
+        found = {}
+        for line in section.splitlines():
+            planes, *columns = [cell.strip() for cell in line.strip("|").split("|")]
+            if not re.match(r"[b\d]+/\d", planes):
+                continue
+            for sample_bytes, names in enumerate(columns, 1):
+                shapes = []
+                for plane in planes.replace("b", str(sample_bytes)).split(", "):
+                    group_bytes, group_pixels, *v = plane.removesuffix(" pairs").split("/")
+                    numbers = (int(number) for number in (group_bytes, group_pixels, *(v or "1")))
+                    shapes.append(geometry.Shape(*numbers, plane.endswith(" pairs")))
+                found |= {name: shapes for name in names.split(",")[0].split()}
+        self.assertEqual(found, geometry.SHAPES)
+        self.assertIn("\nOpaque: " + ", ".join(geometry.OPAQUE) + ".\n", section)
+
+    def test_caps(self):
+        caps = "video/x-raw, format=(string)I420, width=(int)4, height=(int)6, framerate=(fraction)25/1"
+        self.assertEqual(geometry.planes_of_caps(caps), ([Plane(4, 6, 1), Plane(2, 3, 2), Plane(2, 3, 2)], False))
+        interlaced, _ = geometry.planes_of_caps(caps + ", interlace-mode=(string)mixed")
+        self.assertEqual([plane.rows for plane in interlaced], [6, 4, 4])
+        fields, _ = geometry.planes_of_caps(caps + ", interlace-mode=(string)alternate")
+        self.assertEqual([plane.rows for plane in fields], [3, 2, 2])
+        for other in ("video/x-h264, width=(int)4, height=(int)6", caps.replace("I420", "NV12_4L4"), ""):
+            self.assertIsNone(geometry.planes_of_caps(other)[0])
+
+
 class Pictures(unittest.TestCase):
-    def make(self, entry: dict) -> tuple[list[Plane], list[Plane], bytes]:
-        """Geometry, taller geometry, and the picture, put together again from a fresh seal."""
+    def make(self, entry: dict) -> tuple[list[Plane], bytes]:
+        """Taller geometry, and the picture, put together again from a fresh seal."""
         head = bytes.fromhex(entry["head"])
         keys = layout.StreamKeys(bytes.fromhex(entry["root"]), head)
         planes, taller = ([Plane(**plane) for plane in entry[name]] for name in ("planes", "taller_planes"))
         payload = payload_rule(entry["payload_length"])
         sealed = writer.frame(keys, entry["counter"], payload, bytes.fromhex(entry["record"]))
         header = head + bytes.fromhex(entry["tail"])
-        return planes, taller, b"".join(writer.cipher_picture(planes, entry["extra_rows"], header, sealed))
+        return taller, b"".join(writer.cipher_picture(planes, entry["extra_rows"], header, sealed))
+
+    def make_any(self, caps: str, planes: list[Plane], extra_rows: int) -> tuple[list[Plane], bytes]:
+        """A cipher picture that need not make sense."""
+        root, stream_id = b"r" * 32, b"i" * 16
+        head = writer.head(3, 1, stream_id, [writer.pre_shared_group(b"k" * 32, b"s" * 32, root, stream_id)])
+        keys = layout.StreamKeys(root, head)
+        header = head + writer.tail(keys, 0, writer.description(0, 1, bytes(16), caps))
+        payload = payload_rule(sum(plane.row_bytes * plane.rows for plane in planes))
+        sealed = writer.frame(keys, 1, payload, writer.Record(0).pack())
+        added = [extra_rows // plane.vertical_subsampling for plane in planes]
+        taller = [Plane(p.row_bytes, p.rows + rows, p.vertical_subsampling) for p, rows in zip(planes, added)]
+        return taller, b"".join(writer.cipher_picture(planes, extra_rows, header, sealed))
+
+    def open_any(self, made: tuple[list[Plane], bytes], interlaced: bool = False):
+        return open_picture(*made, Credentials(psk=b"k" * 32), interlaced)
 
     def test_pictures_open(self):
         for entry in VECTORS["pictures"]:
-            _, taller, packed = self.make(entry)
+            taller, packed = self.make(entry)
             self.assertEqual(blake3(packed).hexdigest(), entry["picture_blake3"])
             rows = bytes.fromhex("".join(entry["plane_0_rows"]))
-            self.assertEqual(packed[: len(rows)], rows)
-            keys, description, frame = open_picture(taller, packed, psk_of(entry))
+            self.assertTrue(packed[: taller[0].row_bytes * taller[0].rows].endswith(rows))
+            self.assertEqual(geometry.planes_of_caps(entry["taller_caps"]), (taller, entry["interlaced"]))
+            keys, description, frame = open_picture(taller, packed, psk_of(entry), entry["interlaced"])
             self.assertEqual(frame.payload, payload_rule(entry["payload_length"]))
             self.assertEqual(description.caps, entry["caps"])
 
     def test_damaged_pictures_are_refused(self):
         for entry in VECTORS["pictures"]:
-            _, taller, packed = self.make(entry)
-            for byte in range(0, len(packed), 3):
+            taller, packed = self.make(entry)
+            for byte in range(0, len(packed), 3 if len(packed) < 5_000 else 100_003):
                 flipped = bytearray(packed)
                 flipped[byte] ^= 1 << byte % 8
                 with self.assertRaises(layout.FormatError):
-                    open_picture(taller, bytes(flipped), psk_of(entry))
+                    open_picture(taller, bytes(flipped), psk_of(entry), entry["interlaced"])
+
+    def test_the_number_of_extra_rows(self):
+        caps = "video/x-raw, format=(string)I420, width=(int)400, height=(int){}"
+        planes = geometry.planes_of("I420", 400, 8)
+        self.assertEqual(len(self.open_any(self.make_any(caps.format(8), planes, 2))[2].payload), 4_800)
+        taller, packed = self.make_any(caps.format(8), planes, 2)
+        trailer = taller[0].row_bytes * taller[0].rows - layout.TRAILER
+        for extra_rows in (0, 1, 10, 11, 12):
+            told = packed[: trailer + 20] + struct.pack("<I", extra_rows) + packed[trailer + 24 :]
+            with self.assertRaisesRegex(layout.FormatError, "extra rows"):
+                self.open_any((taller, told))
+        nothing = [Plane(400, 0, 1), Plane(200, 0, 2), Plane(200, 0, 2)]
+        with self.assertRaisesRegex(layout.FormatError, "extra rows"):
+            self.open_any(self.make_any(caps.format(0), nothing, 2))
+        with self.assertRaisesRegex(layout.FormatError, "extra rows"):
+            self.open_any(self.make_any(caps.format(8) + ", interlace-mode=(string)mixed", planes, 2), True)
+        self.open_any(self.make_any(caps.format(8) + ", interlace-mode=(string)mixed", planes, 4), True)
+
+    def test_format_and_size_are_those_of_the_sealed_caps(self):
+        caps = "video/x-raw, format=(string){}, width=(int){}, height=(int){}"
+        planes = geometry.planes_of("GRAY8", 200, 8)
+        self.open_any(self.make_any(caps.format("GRAY8", 200, 8), planes, 4))
+        for other in (("GRAY8", 100, 16), ("GRAY16_LE", 100, 16), ("GRAY8", 200, 9), ("RGB", 200, 8)):
+            with self.assertRaisesRegex(layout.FormatError, "sealed caps"):
+                self.open_any(self.make_any(caps.format(*other), planes, 4))
 
 
 class Program(unittest.TestCase):
@@ -297,10 +463,43 @@ class Program(unittest.TestCase):
         self.assertEqual(self.run_on(b"", key)[0], 4)
         self.assertEqual(self.run_on(b"not ours", key)[0], 4)
 
-    def test_psk_file_must_hold_one_key(self):
-        for text in ("", "CHAOSVEIL-PSK-1:00", "CHAOSVEIL-PSK-1:" + 64 * "A", 2 * ("CHAOSVEIL-PSK-1:" + 64 * "0\n")):
+
+class KeyFiles(unittest.TestCase):
+    PSK = "CHAOSVEIL-PSK-1:" + 32 * "0a"
+
+    def test_pre_shared_key(self):
+        for text in (self.PSK, f"# comment\n\n{self.PSK}\n", f"\r\n  {self.PSK} \r\n  # comment"):
+            self.assertEqual(key_files.parse_pre_shared_key(text), 32 * b"\n")
+
+    def test_a_pre_shared_key_file_holds_one_key(self):
+        digits = "CHAOSVEIL-PSK-1:"
+        bad = ["", digits + "00", digits + 64 * "A", digits + 65 * "0", digits + "+f" + 62 * "0", 2 * (self.PSK + "\n")]
+        for text in [*bad, self.PSK.lower(), digits + " " + 64 * "0", f"{self.PSK} # comment"]:
             with self.assertRaises(ValueError):
-                program.parse_psk(text)
+                key_files.parse_pre_shared_key(text)
+
+    def test_passphrase(self):
+        for text, expected in (
+            ("one\ntwo\n", "one"),
+            ("one\r\n", "one"),
+            (" o n e \n", " o n e "),
+            ("# one", "# one"),
+            ("one\r", "one\r"),
+            ("\u00e9\n", "\u00e9"),
+        ):
+            self.assertEqual(key_files.parse_passphrase(text), expected.encode())
+        for text in ("", "\n", "\r\nsecond"):
+            with self.assertRaises(ValueError):
+                key_files.parse_passphrase(text)
+
+    def test_files_must_be_short_texts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "key"
+            for data in (b"\xff\n", b"#" * (1 << 20) + b"\n" + self.PSK.encode()):
+                path.write_bytes(data)
+                for read_file in (key_files.read_pre_shared_key, key_files.read_passphrase, key_files.read_identities):
+                    with self.assertRaises(ValueError):
+                        read_file(path)
 
 
 if __name__ == "__main__":

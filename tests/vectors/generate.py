@@ -14,17 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from second_reader import age_writer, chaotic_stage, layout, writer  # noqa: E402
-from second_reader.reader import Credentials, Plane, open_picture, read  # noqa: E402
+from second_reader import age_writer, chaotic_stage, geometry, layout, writer  # noqa: E402
+from second_reader.geometry import Plane, planes_of_caps, row_step  # noqa: E402
+from second_reader.layout import AEAD_ONLY, AES_256_GCM, CHACHA20_POLY1305, CHAOS, HARDENED  # noqa: E402
+from second_reader.reader import Credentials, open_picture, read  # noqa: E402
 from second_reader.records import parse_record  # noqa: E402
 
 NAMES = [(profile, aead) for profile in layout.PROFILES for aead in layout.AEADS]
 SMALL_LENGTHS = [0, 1, 255, 256, 257, 1000]
-LARGE_FRAMES = [
-    *((layout.HARDENED, n) for n in (49151, 49152, 49153, 100000, 786431, 786432, 786433, 1572864, 1572865)),
-    *((layout.AEAD_ONLY, n) for n in (786431, 786432, 786433, 1572864, 1572865)),
-    (layout.CHAOS, 786433),
-]
+TILE_EDGES = [49_151, 49_152, 49_153, 100_000]
+SEGMENT_EDGES = [786_431, 786_432, 786_433, 1_572_864, 1_572_865]
 CAPS = "video/x-raw, format=(string)GRAY8, width=(int)16, height=(int)16, framerate=(fraction)30/1"
 NEW_CAPS = "video/x-raw, format=(string)GRAY8, width=(int)20, height=(int)15, framerate=(fraction)25/1"
 
@@ -173,9 +172,8 @@ def frame_entry(name: str, stream: Stream, counter: int, length: int) -> dict:
 def frame_entries(streams: dict[str, Stream]) -> list[dict]:
     entries = []
     for name, stream in streams.items():
-        lengths = list(SMALL_LENGTHS)
-        if stream.keys.aead == layout.AES_256_GCM:
-            lengths += [length for profile, length in LARGE_FRAMES if profile == stream.keys.profile]
+        tiles = [] if stream.keys.profile == AEAD_ONLY else TILE_EDGES
+        lengths = [*SMALL_LENGTHS, *tiles, *SEGMENT_EDGES]
         entries += [frame_entry(name, stream, counter, length) for counter, length in enumerate(lengths, 1)]
         entries.append(frame_entry(name, stream, 0x0000_0102_0304_0506, 33))
     return entries
@@ -233,6 +231,7 @@ def record_entries() -> list[dict]:
         ("one meta more announced than present", plain[:2] + b"\4" + plain[3:], None),
         ("bytes after the last meta", plain + b"\0", None),
         ("a crop that is too short", writer.Record(0, metas=[(1, bytes(15))]).pack(), None),
+        ("a text with a zero byte", writer.Record(0, metas=[(5, text16("taglist, title=a\0b;"))]).pack(), None),
     ]
     for _, record, metas in cases:
         try:
@@ -291,15 +290,18 @@ def released(reading, stream: Stream) -> list[int]:
     return [frame.counter for frame in found.frames] if found else []
 
 
-def truncations(stream: Stream, packets: list[dict]) -> list[dict]:
+def truncations(name: str, stream: Stream, packets: list[dict]) -> list[dict]:
     """For every length that a prefix may have: how many frames may leave, and whether the stream is complete."""
     entries, frames = [], 0
-    for number, packet in enumerate(packets):
-        entries.append({"from": packet["position"], "to": packet["position"] + packet["length"] - 1, "frames": frames})
-        entries[-1]["complete"] = False
+
+    def add(start: int, end: int, complete: bool) -> None:
+        entries.append({"stream": name, "from": start, "to": end, "frames": frames, "complete": complete})
+
+    for packet in packets:
+        add(packet["position"], packet["position"] + packet["length"] - 1, False)
         frames += packet["kind"] == "frame"
     end = packets[-1]["position"] + packets[-1]["length"]
-    entries.append({"from": end, "to": end, "frames": frames, "complete": True})
+    add(end, end, True)
     whole = b"".join(bytes.fromhex(packet["packet"]) for packet in packets)
     for entry in entries:
         for length in {entry["from"], entry["from"] + 1, entry["from"] + 64, entry["to"]}:
@@ -364,7 +366,7 @@ def damage(stream: Stream, packets: list[dict]) -> list[dict]:
 def key_group_stream() -> dict:
     """A stream of one frame whose HEAD has a group of every type, one of an unknown type, and one with another root."""
     name = "key groups"
-    base = Stream(name, layout.HARDENED, layout.CHACHA20_POLY1305)
+    base = Stream(name, HARDENED, CHACHA20_POLY1305)
     identity, ephemeral, other, other_ephemeral = (
         X25519PrivateKey.from_private_bytes(fixed_bytes(f"{name} {use}", 32))
         for use in ("identity", "ephemeral", "other identity", "other ephemeral")
@@ -411,50 +413,83 @@ def key_group_stream() -> dict:
     }
 
 
-def row_bytes_of(planes: list[Plane], packed: bytes, plane: int) -> list[str]:
-    """The rows of one plane of a packed picture, in hex."""
-    start = sum(other.row_bytes * other.rows for other in planes[:plane])
-    width = planes[plane].row_bytes
-    return [packed[start + width * row :][:width].hex() for row in range(planes[plane].rows)]
+# Of larger cipher pictures only the extra rows are told.
+WHOLE_PICTURE = 5_000
+PICTURES = [
+    ("GRAY8 16x16", HARDENED, AES_256_GCM),
+    ("I420 17x13", HARDENED, CHACHA20_POLY1305),
+    ("NV12 18x13", CHAOS, AES_256_GCM),
+    ("RGB 5x7", CHAOS, CHACHA20_POLY1305),
+    ("YUY2 16x9", AEAD_ONLY, AES_256_GCM),
+    ("v210 7x5", AEAD_ONLY, CHACHA20_POLY1305),
+    ("I420 17x14 interlaced", HARDENED, AES_256_GCM),
+    ("P010_10LE 8x14 interlaced", CHAOS, AES_256_GCM),
+    ("YUV9 19x10 interlaced", AEAD_ONLY, CHACHA20_POLY1305),
+    ("I420 16x25 alternate", HARDENED, CHACHA20_POLY1305),
+    ("GRAY8 1024x769", HARDENED, CHACHA20_POLY1305),
+]
+LAYOUT_SIZES = [(1, 1, False), (17, 13, False), (18, 14, True), (720, 486, True), (1920, 1080, False)]
 
 
-def geometry(planes: list[Plane]) -> list[dict]:
-    return [vars(plane) for plane in planes]
+def layout_entries() -> list[dict]:
+    """Row bytes and rows of every plane at a few sizes, with the formats that have them; others are opaque bytes."""
+    entries = []
+    for width, height, interlaced in LAYOUT_SIZES:
+        formats = {}
+        for name in [*geometry.SHAPES, *geometry.OPAQUE]:
+            planes = geometry.planes_of(name, width, height, interlaced)
+            text = " ".join(f"{plane.row_bytes}x{plane.rows}" for plane in planes) if planes else "opaque"
+            formats.setdefault(text, []).append(name)
+        size = {"width": width, "height": height, "interlaced": interlaced}
+        entries.append(size | {"formats": {text: " ".join(names) for text, names in formats.items()}})
+    return entries
 
 
-def picture(name: str, caps: str, taller_caps: str, planes: list[Plane], profile: int, aead: int) -> dict:
+def last_rows_of(plane: Plane, packed: bytes, number: int) -> list[str]:
+    """The last `number` rows of plane 0 of a packed picture, in hex."""
+    end = plane.row_bytes * plane.rows
+    starts = range(end - plane.row_bytes * number, end, plane.row_bytes)
+    return [packed[start : start + plane.row_bytes].hex() for start in starts]
+
+
+def picture_caps(name: str, height: int | None = None) -> str:
+    """Caps for a name such as `I420 17x14 interlaced`; with another height those of the cipher picture."""
+    format_name, size, *modes = name.split()
+    width, own_height = size.split("x")
+    media = "video/x-raw(format:Interlaced)" if "alternate" in modes else "video/x-raw"
+    caps = f"{media}, format=(string){format_name}, width=(int){width}, height=(int){height or own_height}"
+    for mode in modes:
+        caps += f", interlace-mode=(string){'interleaved' if mode == 'interlaced' else mode}"
+    return caps + ", framerate=(fraction)25/1"
+
+
+def picture(name: str, profile: int, aead: int) -> dict:
     """A cipher picture with the fewest extra rows that hold what must stand there."""
+    caps = picture_caps(name)
+    planes, interlaced = planes_of_caps(caps)
     stream = Stream(f"picture {name}", profile, aead)
     header, tail, plain = stream.header(0, caps)
     payload = payload_rule(sum(plane.row_bytes * plane.rows for plane in planes))
     record = writer.Record(0, 0x40, 2_000_000_000, None, 40_000_000)
     sealed = writer.frame(stream.keys, 1, payload, record.pack())
     needed = len(header) + len(sealed.packet()) - len(payload) + layout.TRAILER
-    step = max(plane.vertical_subsampling for plane in planes)
+    step = row_step(planes, interlaced)
     extra_rows = -(-needed // (planes[0].row_bytes * step)) * step
-    taller = [
-        Plane(plane.row_bytes, plane.rows + extra_rows // plane.vertical_subsampling, plane.vertical_subsampling)
-        for plane in planes
-    ]
+    fields_per_frame = 2 if name.endswith(" alternate") else 1
+    height = int(name.split()[1].split("x")[1]) + fields_per_frame * extra_rows
+    taller, _ = planes_of_caps(picture_caps(name, height))
     packed = b"".join(writer.cipher_picture(planes, extra_rows, header, sealed))
-    assert open_picture(taller, packed, stream.credentials)[2].payload == payload
+    assert open_picture(taller, packed, stream.credentials, interlaced)[2].payload == payload
     fields = {"name": name} | stream.inputs() | {"head": stream.head.hex(), "caps": caps}
-    fields |= {"taller_caps": taller_caps.format(planes[0].rows + extra_rows), "description_counter": 0}
+    fields |= {"taller_caps": picture_caps(name, height), "interlaced": interlaced, "description_counter": 0}
     fields |= {"tail": tail.hex(), "counter": 1, "payload_length": len(payload), "payload_blake3": hash_of(payload)}
     fields |= record_inputs(record) | {"record": record.pack().hex()} | frame_parts(sealed)
-    fields |= {"planes": geometry(planes), "extra_rows": extra_rows, "taller_planes": geometry(taller)}
+    fields |= {"planes": [vars(p) for p in planes], "extra_rows": extra_rows}
+    fields |= {"taller_planes": [vars(p) for p in taller]}
     fields |= {"picture_length": len(packed), "picture_blake3": hash_of(packed)}
-    fields["plane_0_rows"] = row_bytes_of(taller, packed, 0)
+    told_rows = taller[0].rows if len(packed) <= WHOLE_PICTURE else extra_rows
+    fields["plane_0_rows"] = last_rows_of(taller[0], packed, told_rows)
     return fields
-
-
-def pictures() -> list[dict]:
-    raw = "video/x-raw, format=(string){}, width=(int){}, height=(int){}, framerate=(fraction)25/1"
-    gray, i420 = [Plane(16, 16, 1)], [Plane(17, 13, 1), Plane(9, 7, 2), Plane(9, 7, 2)]
-    return [
-        picture("GRAY8 16x16", raw.format("GRAY8", 16, 16), raw.format("GRAY8", 16, "{}"), gray, 1, 1),
-        picture("I420 17x13", raw.format("I420", 17, 13), raw.format("I420", 17, "{}"), i420, 1, 2),
-    ]
 
 
 def main() -> None:
@@ -463,6 +498,7 @@ def main() -> None:
     small = {name: Stream(f"small {name}", *pair) for name, pair in zip(streams, NAMES)}
     small_streams = [{"name": name} | small_stream(stream) for name, stream in small.items()]
     first = next(iter(small.values()))
+    cuts = [truncations(name, small[name], entry["packets"]) for name, entry in zip(small, small_streams)]
     document = {
         "what": "known answers of format version 1, made by the independent program in tests/second_reader; "
         "bytes are hex, null is an absent value, counters are one sequence for each stream",
@@ -472,10 +508,11 @@ def main() -> None:
         "metas": META_FIELDS,
         "records": record_entries(),
         "streams": small_streams,
-        "truncations": truncations(first, small_streams[0]["packets"]),
+        "truncations": [entry for entries in cuts for entry in entries],
         "damage": damage(first, small_streams[0]["packets"]),
         "key_groups": key_group_stream(),
-        "pictures": pictures(),
+        "pictures": [picture(*arguments) for arguments in PICTURES],
+        "layouts": layout_entries(),
     }
     text = json.dumps(document, indent=1) + "\n"
     path = HERE / "format.json"
