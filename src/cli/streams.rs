@@ -6,8 +6,8 @@ use super::{error::Failure, packets::Extent, packets::PacketReader, sealing::Ope
 use crate::{
     Error, Result,
     seal::{
-        Description, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, Kind, Offset, RawStreamHeader, Record,
-        StreamReader, Verdict, Verifier, limits,
+        Description, EndRecord, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, Kind, Offset,
+        RawStreamHeader, Record, StreamReader, Verdict, Verifier, limits,
     },
 };
 
@@ -100,27 +100,29 @@ impl Stream {
             return false;
         };
         match self.reader.admit(header.counter) {
-            Verdict::Fresh => self.take_fresh(header.kind, &record, sink),
+            Verdict::Fresh => return self.take_fresh(header, &record, sink),
             Verdict::Reordered => self.tally.reordered += 1,
             Verdict::Replayed => self.tally.replayed += 1,
         }
         true
     }
 
-    fn take_fresh(&mut self, kind: Kind, record: &Record, sink: &mut impl FrameSink) {
-        if kind == Kind::End {
-            // u64 last counter | u64 number of frames
-            self.tally.sealed_frames = self.plain.last_chunk().map(|frames| u64::from_le_bytes(*frames));
-            return;
+    fn take_fresh(&mut self, header: &FrameHeader, record: &Record, sink: &mut impl FrameSink) -> bool {
+        if header.kind == Kind::End {
+            let end = EndRecord::decode(header, record, &self.plain).ok();
+            self.tally.sealed_frames = end.as_ref().map(|end| end.frames).or(self.tally.sealed_frames);
+            self.tally.rejected += u64::from(end.is_none());
+            return end.is_some();
         }
         let Some(description) = self.reader.description(record.description) else {
             // Its own stream header did not come through: what the bytes are is not known.
             self.tally.rejected += 1;
-            return;
+            return true;
         };
         self.tally.frames += 1;
         self.tally.note_time(record.pts);
         sink.frame(&description, record, &self.plain);
+        true
     }
 }
 
@@ -163,6 +165,9 @@ impl<'a, H> Streams<'a, H> {
         };
         if *self.recording.get_or_insert(description.recording) != description.recording {
             return Err(Error::OtherStream);
+        }
+        if self.streams.values().any(|known| known.description().track == description.track) {
+            return Err(Error::Refused("two streams for one track of a recording"));
         }
         let opener = FrameOpener::new(keys, self.opening.engine.clone());
         let id = RawStreamHeader::split(bytes)?.stream_id();
