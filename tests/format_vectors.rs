@@ -28,7 +28,7 @@ fn no_vector_is_missing() {
         ("keys", 6),
         ("frames", 88),
         ("metas", 4),
-        ("records", 13),
+        ("records", 18),
         ("streams", 6),
         ("truncations", 42),
         ("damage", 128),

@@ -7,7 +7,11 @@ use super::{
 use crate::{Error, Result};
 
 /// Bytes of a record that has neither times nor metas.
-pub const RECORD_FIXED_BYTES: usize = 16;
+pub const RECORD_FIXED_BYTES: usize = 12;
+/// The decoding time equals the presentation time and is not told.
+const TOGETHER: u8 = 1 << 5;
+/// The description's counter takes eight bytes.
+const LARGE: u8 = 1 << 6;
 
 /// Times, flags and metas of one frame. Times in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,12 +77,22 @@ impl Record {
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
         let metas = u16::try_from(self.metas.len()).unwrap_or(u16::MAX);
         out.clear();
-        let times = self.times();
-        let present = times.iter().enumerate().fold(0, |bits, (i, time)| bits | (u8::from(time.is_some()) << i));
+        let mut times = self.times();
+        let together = times[0].is_some() && times[0] == times[1];
+        if together {
+            times[1] = None;
+        }
+        let mut present = times.iter().enumerate().fold(0, |bits, (i, time)| bits | (u8::from(time.is_some()) << i));
+        present |= if together { TOGETHER } else { 0 };
+        let small = u32::try_from(self.description);
+        present |= if small.is_err() { LARGE } else { 0 };
         out.extend_from_slice(&[1, present]);
         out.extend_from_slice(&metas.to_le_bytes());
         out.extend_from_slice(&self.flags.to_le_bytes());
-        out.extend_from_slice(&self.description.to_le_bytes());
+        match small {
+            Ok(description) => out.extend_from_slice(&description.to_le_bytes()),
+            Err(_) => out.extend_from_slice(&self.description.to_le_bytes()),
+        }
         for time in times.into_iter().flatten() {
             out.extend_from_slice(&time.to_le_bytes());
         }
@@ -103,17 +117,31 @@ impl Record {
             return Err(Error::Refused("unknown version of the record"));
         }
         let present = fields.u8()?;
-        if present >> 5 != 0 {
+        if present >> 7 != 0 {
             return Err(Error::Refused("a reserved field is not zero"));
         }
+        let together = present & TOGETHER != 0;
+        if together && present & 0b11 != 0b01 {
+            return Err(Error::Refused("a decoding time that equals nothing, or is told twice"));
+        }
         let metas = fields.u16()?;
-        let (flags, description) = (fields.u32()?, fields.u64()?);
+        let flags = fields.u32()?;
+        let description = match present & LARGE {
+            0 => fields.u32()?.into(),
+            _ => fields.u64()?,
+        };
+        if present & LARGE != 0 && description <= u64::from(u32::MAX) {
+            return Err(Error::Refused("a small counter in eight bytes"));
+        }
         let mut times = [None; 5];
         for (i, time) in times.iter_mut().enumerate() {
             if present >> i & 1 == 1 {
                 let value = fields.optional()?;
                 *time = Some(value.ok_or(Error::Refused("a time that is told and absent"))?);
             }
+        }
+        if together {
+            times[1] = times[0];
         }
         let [pts, dts, duration, offset, offset_end] = times;
         let mut record = Record { flags, description, pts, dts, duration, offset, offset_end, metas: Vec::new() };
@@ -273,7 +301,9 @@ mod tests {
     #[test]
     fn survives_the_trip() {
         let mut bytes = Vec::new();
-        for record in [Record::default(), full()] {
+        let shown_when_decoded = Record { pts: Some(9), dts: Some(9), ..full() };
+        let late = Record { description: 1 << 40, ..full() };
+        for record in [Record::default(), full(), shown_when_decoded, late] {
             record.encode(&mut bytes).expect("small enough");
             assert_eq!(Record::decode(&bytes).expect("valid"), record);
         }

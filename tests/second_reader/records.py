@@ -100,12 +100,20 @@ def parse_record(plain: bytes) -> Record:
     if len(plain) < RECORD_FIXED:
         raise FormatError("record: too short")
     cursor = Cursor(plain)
-    version, present, count, flags, description_counter = cursor.fields("BBHIQ")
-    if version != VERSION or present >> 5:
+    version, present, count, flags = cursor.fields("BBHI")
+    if version != VERSION or present >> 7:
         raise FormatError("record: version or reserved bits")
+    together, large = present >> 5 & 1, present >> 6 & 1
+    if together and present & 3 != 1:
+        raise FormatError("record: a decoding time that equals nothing, or is told twice")
+    (description_counter,) = cursor.fields("Q" if large else "I")
+    if large and description_counter >> 32 == 0:
+        raise FormatError("record: a small counter in eight bytes")
     times = [cursor.fields("Q")[0] if present >> bit & 1 else None for bit in range(5)]
     if any(time is not None and absent_as_none(time) is None for time in times):
         raise FormatError("record: a time that is told and absent")
+    if together:
+        times[1] = times[0]
     metas = []
     for _ in range(count):
         kind, zero, length = cursor.fields("BBH")

@@ -74,9 +74,13 @@ class Record:
     metas: list[tuple[int, bytes]] = field(default_factory=list)
 
     def pack(self) -> bytes:
-        times = (self.pts, self.dts, self.duration, self.offset, self.offset_end)
+        together = self.pts is not None and self.dts == self.pts
+        times = (self.pts, None if together else self.dts, self.duration, self.offset, self.offset_end)
         present = sum(1 << bit for bit, time in enumerate(times) if time is not None)
-        packed = struct.pack("<BBHIQ", VERSION, present, len(self.metas), self.flags, self.description_counter)
+        large = self.description_counter >> 32 != 0
+        present |= together << 5 | large << 6
+        packed = struct.pack("<BBHI", VERSION, present, len(self.metas), self.flags)
+        packed += struct.pack("<Q" if large else "<I", self.description_counter)
         packed += b"".join(struct.pack("<Q", time) for time in times if time is not None)
         return packed + b"".join(struct.pack("<BBH", kind, 0, len(body)) + body for kind, body in self.metas)
 
