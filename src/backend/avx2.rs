@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 
 use super::{
     kernel::{self, Block, InstructionSet, Vector},
-    tiles::{Tile, TileKernel},
+    tiles::{Step, Tile, TileKernel},
 };
 use crate::chaos::{BLOCK_BYTES, permutation::Network};
 
@@ -40,27 +40,23 @@ impl TileKernel for Avx2 {
         <Set as InstructionSet<SIDE_BY_SIDE, BATCH_ROUNDS>>::prepare(network)
     }
 
-    fn encrypt(&self, tile: &Tile<Indices>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
+    fn run(&self, step: Step, tile: &Tile<Indices>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
         // SAFETY: the kernel exists only where the processor has the instructions.
-        unsafe { encrypt(tile, src, dst) }
-    }
-
-    fn decrypt(&self, tile: &Tile<Indices>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
-        // SAFETY: the kernel exists only where the processor has the instructions.
-        unsafe { decrypt(tile, src, dst) }
+        unsafe { run(step, tile, src, dst) }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn encrypt(tile: &Tile<Indices>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
+fn run(step: Step, tile: &Tile<Indices>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
     // SAFETY: this function has the instructions enabled.
-    unsafe { kernel::run::<Set, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::ENCRYPT }>(tile, src, dst) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn decrypt(tile: &Tile<Indices>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
-    // SAFETY: this function has the instructions enabled.
-    unsafe { kernel::run::<Set, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::DECRYPT }>(tile, src, dst) }
+    unsafe {
+        match step {
+            Step::Encrypt => kernel::run::<Set, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::ENCRYPT }>(tile, src, dst),
+            Step::Decrypt => kernel::run::<Set, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::DECRYPT }>(tile, src, dst),
+            Step::Keystream => kernel::run::<Set, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::KEYSTREAM }>(tile, src, dst),
+            Step::Permute => kernel::run::<Set, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::PERMUTE }>(tile, src, dst),
+        }
+    }
 }
 
 /// A network as byte indices for `vpshufb`: `[layer][register]`.

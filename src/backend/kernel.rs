@@ -77,13 +77,18 @@ pub(super) trait InstructionSet<const W: usize, const B: usize> {
 /// How many blocks ahead a block is asked for: they stand in no order that the processor could guess.
 const PREFETCH_BLOCKS: usize = 8;
 
-/// Which way a tile is run.
-pub(super) const ENCRYPT: bool = true;
-/// Which way a tile is run.
-pub(super) const DECRYPT: bool = false;
+/// What is done with a tile, as the number of a [`Step`](super::tiles::Step).
+pub(super) const ENCRYPT: u8 = 0;
+/// See [`ENCRYPT`].
+pub(super) const DECRYPT: u8 = 1;
+/// See [`ENCRYPT`].
+pub(super) const KEYSTREAM: u8 = 2;
+/// See [`ENCRYPT`].
+pub(super) const PERMUTE: u8 = 3;
 
 /// Runs a tile: `dst[b] = network(src[order[b]]) ^ row b` to encrypt, `dst[order[b]] = network(src[b] ^ row b)`, with
-/// inverse networks, to decrypt. Returns the row after the last block (any row, where the tile is full).
+/// inverse networks, to decrypt; `dst[b] ^= row b` or `dst[b] = network(src[order[b]])` for the halves of the stage.
+/// Returns the row after the last block (any row, where the tile is full or there is no keystream).
 ///
 /// Instructions are only inlined where every function between them and the one that enables them is; that rules out
 /// closures here and below.
@@ -91,7 +96,7 @@ pub(super) const DECRYPT: bool = false;
 /// # Safety
 /// The processor has the instruction set `I`.
 #[inline(always)]
-pub(super) unsafe fn run<I: InstructionSet<W, B>, const W: usize, const B: usize, const DIRECTION: bool>(
+pub(super) unsafe fn run<I: InstructionSet<W, B>, const W: usize, const B: usize, const STEP: u8>(
     tile: &Tile<I::Network>,
     src: &[u8],
     dst: &mut [u8],
@@ -100,9 +105,12 @@ pub(super) unsafe fn run<I: InstructionSet<W, B>, const W: usize, const B: usize
     let (dst, _) = dst.as_chunks_mut::<BLOCK_BYTES>();
     // SAFETY: this function's own condition.
     unsafe {
+        if STEP == PERMUTE {
+            return permute_only::<I, W, B>(tile, src, dst);
+        }
         match W * I::Vector::LANES == LANES {
-            true => run_row_by_row::<I, W, B, DIRECTION>(tile, src, dst),
-            false => run_in_batches::<I, W, B, DIRECTION>(tile, src, dst),
+            true => run_row_by_row::<I, W, B, STEP>(tile, src, dst),
+            false => run_in_batches::<I, W, B, STEP>(tile, src, dst),
         }
     }
 }
@@ -110,7 +118,7 @@ pub(super) unsafe fn run<I: InstructionSet<W, B>, const W: usize, const B: usize
 /// All lanes fit into registers: a row is used as soon as it is made, and while one block is permuted the maps, whose
 /// steps wait for each other, go on.
 #[inline(always)]
-unsafe fn run_row_by_row<I: InstructionSet<W, B>, const W: usize, const B: usize, const DIRECTION: bool>(
+unsafe fn run_row_by_row<I: InstructionSet<W, B>, const W: usize, const B: usize, const STEP: u8>(
     tile: &Tile<I::Network>,
     src: &[[u8; BLOCK_BYTES]],
     dst: &mut [[u8; BLOCK_BYTES]],
@@ -130,7 +138,7 @@ unsafe fn run_row_by_row<I: InstructionSet<W, B>, const W: usize, const B: usize
                 if block == tile.order.len() {
                     return row.0;
                 }
-                move_block::<I, W, B, DIRECTION>(tile, block, &row, src, dst);
+                move_block::<I, W, B, STEP>(tile, block, &row, src, dst);
                 block += 1;
             }
         }
@@ -140,7 +148,7 @@ unsafe fn run_row_by_row<I: InstructionSet<W, B>, const W: usize, const B: usize
 
 /// The lanes take turns in the registers: a batch of rows is made strip by strip, then used.
 #[inline(always)]
-unsafe fn run_in_batches<I: InstructionSet<W, B>, const W: usize, const B: usize, const DIRECTION: bool>(
+unsafe fn run_in_batches<I: InstructionSet<W, B>, const W: usize, const B: usize, const STEP: u8>(
     tile: &Tile<I::Network>,
     src: &[[u8; BLOCK_BYTES]],
     dst: &mut [[u8; BLOCK_BYTES]],
@@ -157,7 +165,7 @@ unsafe fn run_in_batches<I: InstructionSet<W, B>, const W: usize, const B: usize
                 if block == tile.order.len() {
                     return row.0;
                 }
-                move_block::<I, W, B, DIRECTION>(tile, block, row, src, dst);
+                move_block::<I, W, B, STEP>(tile, block, row, src, dst);
                 block += 1;
             }
         }
@@ -165,20 +173,41 @@ unsafe fn run_in_batches<I: InstructionSet<W, B>, const W: usize, const B: usize
     rows[B - 1][2].0
 }
 
+/// The permutation without the keystream.
+#[inline(always)]
+unsafe fn permute_only<I: InstructionSet<W, B>, const W: usize, const B: usize>(
+    tile: &Tile<I::Network>,
+    src: &[[u8; BLOCK_BYTES]],
+    dst: &mut [[u8; BLOCK_BYTES]],
+) -> [u8; BLOCK_BYTES] {
+    let row = Block([0; BLOCK_BYTES]);
+    for block in 0..tile.order.len() {
+        // SAFETY: the caller's condition.
+        unsafe { move_block::<I, W, B, ENCRYPT>(tile, block, &row, src, dst) };
+    }
+    row.0
+}
+
 /// Permutes one block and XORs it with its row.
 #[inline(always)]
-unsafe fn move_block<I: InstructionSet<W, B>, const W: usize, const B: usize, const DIRECTION: bool>(
+unsafe fn move_block<I: InstructionSet<W, B>, const W: usize, const B: usize, const STEP: u8>(
     tile: &Tile<I::Network>,
     block: usize,
     row: &Block,
     src: &[[u8; BLOCK_BYTES]],
     dst: &mut [[u8; BLOCK_BYTES]],
 ) {
+    if STEP == KEYSTREAM {
+        for i in 0..BLOCK_BYTES {
+            dst[block][i] ^= row.0[i];
+        }
+        return;
+    }
     let (plain, network) = (tile.order[block] as usize, &tile.networks[tile.choice[block] as usize]);
     let ahead = tile.order[(block + PREFETCH_BLOCKS).min(tile.order.len() - 1)] as usize;
     // SAFETY: the caller's condition.
     unsafe {
-        if DIRECTION == ENCRYPT {
+        if STEP == ENCRYPT {
             I::prefetch(&src[ahead]);
             I::permute_then_xor(network, &src[plain], row, &mut dst[block]);
         } else {

@@ -42,7 +42,29 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn encrypt(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
     /// `dst[p[i]] = src[i] ^ keystream[i]`. With `pool`, tiles are spread over its threads.
     fn decrypt(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
+    /// As `decrypt`, and hands each segment of `segment_bytes` (whole tiles; the last may be shorter) on to `open`, whose
+    /// output is the segment of `dst`: what lies between stays in the cache. With `pool`, segments are spread over its
+    /// threads.
+    ///
+    /// # Errors
+    /// The first of `open`; other segments may have been opened or not.
+    fn decrypt_segments(
+        &self,
+        plan: &FramePlan,
+        src: &[u8],
+        dst: &mut [u8],
+        segment_bytes: usize,
+        pool: Option<&rayon::ThreadPool>,
+        open: Open,
+    ) -> Result<()>;
+    /// `dst[i] ^= keystream[i]`: one half of the stage, to be measured and studied.
+    fn keystream(&self, plan: &FramePlan, dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
+    /// `dst[i] = src[p[i]]`: the other half.
+    fn permute(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
 }
+
+/// Opens a segment: its number, what was sealed, where it goes.
+pub type Open<'a> = &'a (dyn Fn(usize, &[u8], &mut [u8]) -> Result<()> + Sync);
 
 /// What a user may ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

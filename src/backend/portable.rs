@@ -3,7 +3,7 @@
 
 use super::{
     kernel::{self, Block, InstructionSet, Vector},
-    tiles::{Tile, TileKernel},
+    tiles::{Step, Tile, TileKernel},
 };
 use crate::chaos::{BLOCK_BYTES, lane::word, permutation::Network};
 
@@ -40,42 +40,33 @@ impl TileKernel for Portable {
         network.table()
     }
 
-    fn encrypt(&self, tile: &Tile<Self::Network>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
+    fn run(&self, step: Step, tile: &Tile<Self::Network>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
         #[cfg(target_arch = "x86_64")]
         if self.fma {
             // SAFETY: `fma` is set only where the processor has it.
-            return unsafe { with_fma::encrypt(tile, src, dst) };
+            return unsafe { run_with_fma(step, tile, src, dst) };
         }
-        // SAFETY: plain Rust asks nothing of the processor.
-        unsafe { kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::ENCRYPT }>(tile, src, dst) }
-    }
-
-    fn decrypt(&self, tile: &Tile<Self::Network>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
-        #[cfg(target_arch = "x86_64")]
-        if self.fma {
-            // SAFETY: `fma` is set only where the processor has it.
-            return unsafe { with_fma::decrypt(tile, src, dst) };
-        }
-        // SAFETY: plain Rust asks nothing of the processor.
-        unsafe { kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::DECRYPT }>(tile, src, dst) }
+        run(step, tile, src, dst)
     }
 }
 
 /// The same, compiled for processors with fused multiply-add.
 #[cfg(target_arch = "x86_64")]
-mod with_fma {
-    use super::*;
+#[target_feature(enable = "fma")]
+fn run_with_fma(step: Step, tile: &Tile<[u8; BLOCK_BYTES]>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
+    run(step, tile, src, dst)
+}
 
-    #[target_feature(enable = "fma")]
-    pub(super) fn encrypt(tile: &Tile<[u8; BLOCK_BYTES]>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
-        // SAFETY: plain Rust asks nothing of the processor.
-        unsafe { kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::ENCRYPT }>(tile, src, dst) }
-    }
-
-    #[target_feature(enable = "fma")]
-    pub(super) fn decrypt(tile: &Tile<[u8; BLOCK_BYTES]>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
-        // SAFETY: plain Rust asks nothing of the processor.
-        unsafe { kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::DECRYPT }>(tile, src, dst) }
+#[inline(always)]
+fn run(step: Step, tile: &Tile<[u8; BLOCK_BYTES]>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES] {
+    // SAFETY: plain Rust asks nothing of the processor.
+    unsafe {
+        match step {
+            Step::Encrypt => kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::ENCRYPT }>(tile, src, dst),
+            Step::Decrypt => kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::DECRYPT }>(tile, src, dst),
+            Step::Keystream => kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::KEYSTREAM }>(tile, src, dst),
+            Step::Permute => kernel::run::<Plain, SIDE_BY_SIDE, BATCH_ROUNDS, { kernel::PERMUTE }>(tile, src, dst),
+        }
     }
 }
 

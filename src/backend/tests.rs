@@ -19,7 +19,30 @@ fn run(backend: &dyn Backend, key: &FrameKey, src: &[u8], pool: Option<&rayon::T
     let mut back = vec![0x5A; src.len()];
     backend.decrypt(&plan, &cipher, &mut back, pool);
     assert!(back == src, "{}: decryption of {} bytes", backend.name(), src.len());
+    check_segments(backend, &plan, &cipher, src, pool);
     cipher
+}
+
+/// Segment by segment comes out what comes out at once.
+fn check_segments(
+    backend: &dyn Backend,
+    plan: &FramePlan,
+    cipher: &[u8],
+    src: &[u8],
+    pool: Option<&rayon::ThreadPool>,
+) {
+    for segment_bytes in [TILE_BYTES, 2 * TILE_BYTES] {
+        let mut dst = vec![0x5A; src.len()];
+        let open = |segment: usize, sealed: &[u8], out: &mut [u8]| {
+            assert!(src[segment * segment_bytes..].starts_with(sealed), "{}: segment {segment}", backend.name());
+            out.copy_from_slice(sealed);
+            Ok(())
+        };
+        backend.decrypt_segments(plan, cipher, &mut dst, segment_bytes, pool, &open).expect("opens");
+        assert!(dst == src, "{}: {} bytes by segments", backend.name(), src.len());
+        let refuse = |_: usize, _: &[u8], _: &mut [u8]| Err(Error::NotOurs);
+        backend.decrypt_segments(plan, cipher, &mut dst, segment_bytes, pool, &refuse).expect_err("refused");
+    }
 }
 
 #[test]
@@ -35,6 +58,27 @@ fn every_backend_equals_the_reference() {
         for backend in available() {
             assert!(run(&*backend, &key, &src, None) == expected, "{}: {len} bytes", backend.name());
             assert!(run(&*backend, &key, &src, Some(&pool)) == expected, "{}: {len} bytes, pool", backend.name());
+        }
+    }
+}
+
+#[test]
+fn the_halves_of_the_stage_are_those_of_the_reference() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    for len in [0, 1, 257, TILE_BYTES - 1, 2 * TILE_BYTES + 1000] {
+        let key = FrameKey::new(key(77));
+        let src = message(len);
+        let keystream = reference::keystream(&key, len);
+        let permuted: Vec<u8> = reference::permutation(&key, len).iter().map(|&from| src[from as usize]).collect();
+        let mut plan = FramePlan::default();
+        plan.prepare(&key, len);
+        for (backend, pool) in available().iter().flat_map(|backend| [(backend, None), (backend, Some(&pool))]) {
+            let mut masked = src.clone();
+            backend.keystream(&plan, &mut masked, pool);
+            assert!(masked.iter().zip(&src).map(|(m, s)| m ^ s).eq(keystream.iter().copied()), "{}", backend.name());
+            let mut moved = vec![0xA5; len];
+            backend.permute(&plan, &src, &mut moved, pool);
+            assert!(moved == permuted, "{}: permutation of {len}", backend.name());
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Walks a frame tile by tile for every CPU backend: which input tile, which block order, which lanes; and the tail.
 
-use std::{fmt, hint::black_box};
+use std::{cell::RefCell, fmt, hint::black_box};
 
 use rayon::prelude::*;
 
-use super::Backend;
-use crate::chaos::{
-    BLOCK_BYTES, FramePlan, GROUP_SEED_BYTES, TILE_BLOCKS, TILE_BYTES,
-    permutation::{NETWORKS, Network, Permutation, Shape},
+use super::{Backend, Open, memory};
+use crate::{
+    Result,
+    chaos::{
+        BLOCK_BYTES, FramePlan, GROUP_SEED_BYTES, TILE_BLOCKS, TILE_BYTES,
+        permutation::{NETWORKS, Network, Shape},
+    },
 };
 
 /// What a tile kernel is given: up to 192 blocks in some order, their networks, and the seeds of their keystream.
@@ -22,6 +25,19 @@ pub(super) struct Tile<'a, N> {
     pub networks: &'a [N; NETWORKS],
 }
 
+/// What is done with a tile; the values are those of `kernel`'s constants.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// `dst[b] = network(src[order[b]]) ^ row b`.
+    Encrypt,
+    /// `dst[order[b]] = inverse network(src[b] ^ row b)`.
+    Decrypt,
+    /// `dst[b] ^= row b`.
+    Keystream,
+    /// `dst[b] = network(src[order[b]])`.
+    Permute,
+}
+
 /// One tile on one instruction set. `src` and `dst` hold the tile's full blocks; the return value is the keystream row
 /// after the last block (unspecified when the tile is full), for the tail.
 pub(super) trait TileKernel: Send + Sync + fmt::Debug {
@@ -30,10 +46,8 @@ pub(super) trait TileKernel: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
     /// Brings a network into that form: done once a frame.
     fn prepare(&self, network: &Network) -> Self::Network;
-    /// `dst[b] = network(src[order[b]]) ^ row b`.
-    fn encrypt(&self, tile: &Tile<Self::Network>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES];
-    /// `dst[order[b]] = inverse network(src[b] ^ row b)`.
-    fn decrypt(&self, tile: &Tile<Self::Network>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES];
+    /// Runs one step over one tile.
+    fn run(&self, step: Step, tile: &Tile<Self::Network>, src: &[u8], dst: &mut [u8]) -> [u8; BLOCK_BYTES];
 }
 
 /// A backend out of a tile kernel.
@@ -46,47 +60,140 @@ impl<K: TileKernel> Backend for Cpu<K> {
     }
 
     fn encrypt(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>) {
-        check_lengths(plan, src, dst);
-        check_rounding();
-        let parts = plan.permutation();
-        let networks = parts.networks.each_ref().map(|network| self.0.prepare(network));
-        let shape = Shape::of(plan.len());
-        let full = |permuted: usize, out: &mut [u8]| {
-            let plain = parts.tile_order[permuted] as usize;
-            let tile = full_tile(parts, &networks, permuted);
-            self.0.encrypt(&tile.with_seeds(&plan.group_seeds(permuted)), tile_of(src, plain), out);
-        };
-        let (tiles, last) = dst.split_at_mut(shape.tiles * TILE_BYTES);
-        each_tile(tiles, pool, full);
-        let (blocks, tail) = last.split_at_mut(shape.last_blocks * BLOCK_BYTES);
-        let (src_blocks, src_tail) = src[shape.tiles * TILE_BYTES..].split_at(blocks.len());
-        let tile = last_tile(parts, &networks, shape);
-        let row = self.0.encrypt(&tile.with_seeds(&plan.group_seeds(shape.tiles)), src_blocks, blocks);
-        for ((out, &from), k) in tail.iter_mut().zip(&parts.tail_order).zip(row) {
-            *out = src_tail[from as usize] ^ k;
-        }
+        self.forward(Step::Encrypt, plan, src, dst, pool);
     }
 
     fn decrypt(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>) {
         check_lengths(plan, src, dst);
-        check_rounding();
-        let parts = plan.permutation();
-        let networks = parts.networks.each_ref().map(|network| self.0.prepare(&network.inverse()));
-        let shape = Shape::of(plan.len());
-        let full = |plain: usize, out: &mut [u8]| {
-            let permuted = parts.tile_position[plain] as usize;
-            let tile = full_tile(parts, &networks, permuted);
-            self.0.decrypt(&tile.with_seeds(&plan.group_seeds(permuted)), tile_of(src, permuted), out);
+        let frame = Frame::new(&self.0, Step::Decrypt, plan);
+        each_piece(dst, TILE_BYTES, pool, |tile, out| frame.decrypt(src, tile * TILE_BYTES, out));
+    }
+
+    fn decrypt_segments(
+        &self,
+        plan: &FramePlan,
+        src: &[u8],
+        dst: &mut [u8],
+        segment_bytes: usize,
+        pool: Option<&rayon::ThreadPool>,
+        open: Open,
+    ) -> Result<()> {
+        check_lengths(plan, src, dst);
+        assert!(segment_bytes.is_multiple_of(TILE_BYTES), "segments are whole tiles");
+        let frame = Frame::new(&self.0, Step::Decrypt, plan);
+        let work = |(segment, out): (usize, &mut [u8])| {
+            SEGMENT.with_borrow_mut(|sealed| {
+                memory::resize(sealed, out.len());
+                let start = segment * segment_bytes;
+                for (tile, piece) in sealed.chunks_mut(TILE_BYTES).enumerate() {
+                    frame.decrypt(src, start + tile * TILE_BYTES, piece);
+                }
+                open(segment, sealed, out)
+            })
         };
-        let (tiles, last) = dst.split_at_mut(shape.tiles * TILE_BYTES);
-        each_tile(tiles, pool, full);
-        let (blocks, tail) = last.split_at_mut(shape.last_blocks * BLOCK_BYTES);
-        let (src_blocks, src_tail) = src[shape.tiles * TILE_BYTES..].split_at(blocks.len());
-        let tile = last_tile(parts, &networks, shape);
-        let row = self.0.decrypt(&tile.with_seeds(&plan.group_seeds(shape.tiles)), src_blocks, blocks);
+        match pool {
+            _ if dst.is_empty() => open(0, &[], dst),
+            None => dst.chunks_mut(segment_bytes).enumerate().try_for_each(work),
+            Some(pool) => pool.install(|| dst.par_chunks_mut(segment_bytes).enumerate().try_for_each(work)),
+        }
+    }
+
+    fn keystream(&self, plan: &FramePlan, dst: &mut [u8], pool: Option<&rayon::ThreadPool>) {
+        check_length(plan, dst);
+        let frame = Frame::new(&self.0, Step::Keystream, plan);
+        each_piece(dst, TILE_BYTES, pool, |tile, out| frame.forward(&[], tile, out));
+    }
+
+    fn permute(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>) {
+        self.forward(Step::Permute, plan, src, dst, pool);
+    }
+}
+
+thread_local! {
+    /// A segment between stage and seal: it stays in the core's own cache.
+    static SEGMENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<K: TileKernel> Cpu<K> {
+    fn forward(&self, step: Step, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>) {
+        check_lengths(plan, src, dst);
+        let frame = Frame::new(&self.0, step, plan);
+        each_piece(dst, TILE_BYTES, pool, |tile, out| frame.forward(src, tile, out));
+    }
+}
+
+/// A frame on its way through one step.
+struct Frame<'a, K: TileKernel> {
+    kernel: &'a K,
+    step: Step,
+    plan: &'a FramePlan,
+    networks: [K::Network; NETWORKS],
+    shape: Shape,
+}
+
+impl<'a, K: TileKernel> Frame<'a, K> {
+    fn new(kernel: &'a K, step: Step, plan: &'a FramePlan) -> Self {
+        check_rounding();
+        let networks = plan.permutation().networks.each_ref().map(|network| match step {
+            Step::Decrypt => kernel.prepare(&network.inverse()),
+            _ => kernel.prepare(network),
+        });
+        Frame { kernel, step, plan, networks, shape: Shape::of(plan.len()) }
+    }
+
+    /// Makes permuted tile `permuted`, full or the last, from the whole input; keystream alone takes none.
+    fn forward(&self, src: &[u8], permuted: usize, out: &mut [u8]) {
+        let parts = self.plan.permutation();
+        let seeds = self.plan.group_seeds(permuted);
+        let has_input = !matches!(self.step, Step::Keystream);
+        if permuted < self.shape.tiles {
+            let plain = parts.tile_order[permuted] as usize;
+            let from = if has_input { tile_of(src, plain) } else { src };
+            self.kernel.run(self.step, &self.full_tile(permuted, &seeds), from, out);
+            return;
+        }
+        let (blocks, tail) = out.split_at_mut(self.shape.last_blocks * BLOCK_BYTES);
+        let last = if has_input { &src[self.shape.tiles * TILE_BYTES..] } else { src };
+        let (src_blocks, src_tail) = last.split_at(if has_input { blocks.len() } else { 0 });
+        let row = self.kernel.run(self.step, &self.last_tile(&seeds), src_blocks, blocks);
+        for ((out, &from), k) in tail.iter_mut().zip(&parts.tail_order).zip(row) {
+            *out = k ^ if has_input { src_tail[from as usize] } else { *out };
+        }
+    }
+
+    /// Makes the plain tile, full or the last, that begins at `start`, from the whole input.
+    fn decrypt(&self, src: &[u8], start: usize, out: &mut [u8]) {
+        let parts = self.plan.permutation();
+        let plain = start / TILE_BYTES;
+        if plain < self.shape.tiles {
+            let permuted = parts.tile_position[plain] as usize;
+            let seeds = self.plan.group_seeds(permuted);
+            self.kernel.run(self.step, &self.full_tile(permuted, &seeds), tile_of(src, permuted), out);
+            return;
+        }
+        let seeds = self.plan.group_seeds(plain);
+        let (blocks, tail) = out.split_at_mut(self.shape.last_blocks * BLOCK_BYTES);
+        let (src_blocks, src_tail) = src[start..].split_at(blocks.len());
+        let row = self.kernel.run(self.step, &self.last_tile(&seeds), src_blocks, blocks);
         for ((byte, &to), k) in src_tail.iter().zip(&parts.tail_order).zip(row) {
             tail[to as usize] = byte ^ k;
         }
+    }
+
+    fn full_tile<'t>(&'t self, permuted: usize, seeds: &'t [u8; GROUP_SEED_BYTES]) -> Tile<'t, K::Network> {
+        let parts = self.plan.permutation();
+        Tile {
+            seeds,
+            order: &parts.orders[parts.tile_choice[permuted] as usize],
+            choice: &parts.block_choice[permuted * TILE_BLOCKS..(permuted + 1) * TILE_BLOCKS],
+            networks: &self.networks,
+        }
+    }
+
+    fn last_tile<'t>(&'t self, seeds: &'t [u8; GROUP_SEED_BYTES]) -> Tile<'t, K::Network> {
+        let parts = self.plan.permutation();
+        let choice = &parts.block_choice[self.shape.tiles * TILE_BLOCKS..];
+        Tile { seeds, order: &parts.last_order, choice, networks: &self.networks }
     }
 }
 
@@ -100,45 +207,30 @@ fn check_rounding() {
     assert!(nearest, "this thread does not round to nearest");
 }
 
+fn check_length(plan: &FramePlan, bytes: &[u8]) {
+    assert_eq!(bytes.len(), plan.len(), "a frame is as long as its plan");
+}
+
 fn check_lengths(plan: &FramePlan, src: &[u8], dst: &[u8]) {
-    assert_eq!((src.len(), dst.len()), (plan.len(), plan.len()), "source and destination are as long as the plan");
+    check_length(plan, src);
+    check_length(plan, dst);
 }
 
 fn tile_of(bytes: &[u8], tile: usize) -> &[u8] {
     &bytes[tile * TILE_BYTES..(tile + 1) * TILE_BYTES]
 }
 
-/// Runs `work` on every tile of `tiles`, on this thread or over the pool.
-fn each_tile(tiles: &mut [u8], pool: Option<&rayon::ThreadPool>, work: impl Fn(usize, &mut [u8]) + Sync) {
+/// Runs `work` on every piece of `bytes`, on this thread or over the pool.
+fn each_piece(
+    bytes: &mut [u8],
+    piece_bytes: usize,
+    pool: Option<&rayon::ThreadPool>,
+    work: impl Fn(usize, &mut [u8]) + Sync,
+) {
     match pool {
-        None => tiles.chunks_exact_mut(TILE_BYTES).enumerate().for_each(|(i, tile)| work(i, tile)),
+        None => bytes.chunks_mut(piece_bytes).enumerate().for_each(|(i, piece)| work(i, piece)),
         Some(pool) => {
-            pool.install(|| tiles.par_chunks_exact_mut(TILE_BYTES).enumerate().for_each(|(i, tile)| work(i, tile)));
+            pool.install(|| bytes.par_chunks_mut(piece_bytes).enumerate().for_each(|(i, piece)| work(i, piece)));
         }
     }
-}
-
-/// A tile whose seeds are still to come.
-struct Unseeded<'a, N> {
-    order: &'a [u8],
-    choice: &'a [u8],
-    networks: &'a [N; NETWORKS],
-}
-
-impl<'a, N> Unseeded<'a, N> {
-    fn with_seeds(&self, seeds: &'a [u8; GROUP_SEED_BYTES]) -> Tile<'a, N> {
-        Tile { seeds, order: self.order, choice: self.choice, networks: self.networks }
-    }
-}
-
-fn full_tile<'a, N>(parts: &'a Permutation, networks: &'a [N; NETWORKS], permuted: usize) -> Unseeded<'a, N> {
-    Unseeded {
-        order: &parts.orders[parts.tile_choice[permuted] as usize],
-        choice: &parts.block_choice[permuted * TILE_BLOCKS..(permuted + 1) * TILE_BLOCKS],
-        networks,
-    }
-}
-
-fn last_tile<'a, N>(parts: &'a Permutation, networks: &'a [N; NETWORKS], shape: Shape) -> Unseeded<'a, N> {
-    Unseeded { order: &parts.last_order, choice: &parts.block_choice[shape.tiles * TILE_BLOCKS..], networks }
 }

@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::{error::Failure, key_files::RecipientArguments};
 use crate::{
-    backend::{self, Choice},
+    backend::{self, Backend, Choice},
     seal::{Aead, Engine, Identities, Profile, ReaderPolicy, Recipients, StreamSecrets, StreamWriter},
 };
 
@@ -24,10 +24,18 @@ pub struct BackendArgument {
 impl BackendArgument {
     /// The backend, spread over all processors.
     pub fn engine(&self) -> Result<Engine, Failure> {
-        let backend = backend::choose(Choice::from_name(&self.backend)?)?;
+        let backend = self.choose()?;
         // Without threads of its own a frame stays on this one.
         let pool = rayon::ThreadPoolBuilder::new().build().ok().map(Arc::new);
         Ok(Engine { backend, pool })
+    }
+
+    /// The backend alone.
+    ///
+    /// # Errors
+    /// If this machine does not offer it.
+    pub fn choose(&self) -> Result<Arc<dyn Backend>, Failure> {
+        Ok(backend::choose(Choice::from_name(&self.backend)?)?)
     }
 
     /// Tells an element the same.

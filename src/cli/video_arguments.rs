@@ -60,7 +60,11 @@ impl VideoArguments {
     }
 }
 
-fn parse_size(text: &str) -> Result<(i32, i32), String> {
+/// Reads a size such as `1280x720`.
+///
+/// # Errors
+/// What a size looks like.
+pub fn parse_size(text: &str) -> Result<(i32, i32), String> {
     let size = text.split_once('x').and_then(|(width, height)| Some((positive(width)?, positive(height)?)));
     size.ok_or_else(|| "a size is written as 1280x720".to_owned())
 }
@@ -75,7 +79,11 @@ fn positive(text: &str) -> Option<i32> {
     text.parse().ok().filter(|&number| number > 0)
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+/// Reads a time in seconds.
+///
+/// # Errors
+/// What a time looks like.
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.filter(|time| !time.is_zero()).ok_or_else(|| "a duration is written in seconds, as 10 or 0.5".to_owned())
 }

@@ -261,9 +261,13 @@ impl FrameOpener {
             return verify_slices_are_equal(&digest, authenticator)
                 .map_err(|_| Error::Forged("a frame does not match its digest"));
         }
-        memory::resize(&mut self.worker.between, header.payload_len);
-        backend.decrypt(&self.worker.plan, payload, &mut self.worker.between, pool.as_deref());
-        open_segments(&self.worker, header, header_bytes, authenticator, &self.worker.between, out)
+        let (segments, keys) = (header.segments(), &self.worker.keys);
+        let open = |index: usize, sealed: &[u8], out: &mut [u8]| {
+            let tag = &authenticator[index * TAG_BYTES..][..TAG_BYTES];
+            let aad = segment_aad(header_bytes, index as u32, segments);
+            keys.open(header.counter, index as u32, &aad, sealed, tag, out)
+        };
+        backend.decrypt_segments(&self.worker.plan, payload, out, SEGMENT_BYTES, pool.as_deref(), &open)
     }
 }
 

@@ -1,0 +1,119 @@
+//! Frames to measure with: synthetic ones, or the first of a file.
+
+use std::path::Path;
+
+use gst::prelude::*;
+use gst_video::prelude::*;
+
+use crate::{
+    cli::{
+        error::{Exit, Failure},
+        graph::start_gstreamer,
+    },
+    frame::{Format, FrameLayout, Plane, pack},
+};
+
+/// Different frames that take turns, so that none is at hand in a core's own cache by itself.
+pub const FRAMES: usize = 4;
+
+/// Frames of one format and size, their rows without padding.
+pub struct Picture {
+    /// Format and size.
+    pub layout: FrameLayout,
+    /// Their bytes.
+    pub frames: Vec<Vec<u8>>,
+}
+
+impl Picture {
+    /// Noise: no stage's speed depends on what is in a frame.
+    ///
+    /// # Errors
+    /// If the format has no frames of that size.
+    pub fn synthetic(format: Format, width: u32, height: u32) -> Result<Picture, Failure> {
+        let layout = FrameLayout::new(format, width, height, false)?;
+        let frame = |number: usize| {
+            let mut bytes = vec![0; layout.payload_bytes()];
+            blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
+            bytes
+        };
+        Ok(Picture { frames: (0..FRAMES).map(frame).collect(), layout })
+    }
+
+    /// Bytes of a frame.
+    pub fn bytes(&self) -> usize {
+        self.layout.payload_bytes()
+    }
+
+    /// For people.
+    pub fn name(&self) -> String {
+        format!("{} {}x{}", self.layout.format().name(), self.layout.width(), self.layout.height())
+    }
+}
+
+/// The first frames of a picture or video, as they are decoded.
+///
+/// # Errors
+/// If it cannot be read, or no frame comes out of it.
+pub fn first_frames(path: &Path) -> Result<Picture, Failure> {
+    std::fs::File::open(path).map_err(|error| Failure::io(path.display(), error))?;
+    start_gstreamer()?;
+    let line = "filesrc name=from ! decodebin ! appsink name=to caps=video/x-raw sync=false max-buffers=4";
+    let missing = |error: gst::glib::Error| Failure::new(Exit::Missing, error.message());
+    let pipeline = gst::parse::launch(line).map_err(missing)?.downcast::<gst::Pipeline>().expect("several elements");
+    let element = |name: &str| pipeline.by_name(name).expect("named in the line above");
+    element("from").set_property("location", path);
+    let sink = element("to").downcast::<gst_app::AppSink>().expect("appsink is what it is called");
+    // A refusal is told by the bus, below.
+    let _ = pipeline.set_state(gst::State::Playing);
+    let picture = take(&sink);
+    let said = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+    // On its way down nothing can be done about a failure.
+    let _ = pipeline.set_state(gst::State::Null);
+    picture?.ok_or_else(|| {
+        let reason = said.and_then(|message| match message.view() {
+            gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
+            _ => None,
+        });
+        let reason = reason.unwrap_or_else(|| "there is no video in it".into());
+        Failure::new(Exit::Content, format!("{}: {reason}", path.display()))
+    })
+}
+
+/// Frames until there are enough, the end, or another size.
+fn take(sink: &gst_app::AppSink) -> Result<Option<Picture>, Failure> {
+    let mut picture: Option<Picture> = None;
+    while picture.as_ref().is_none_or(|picture| picture.frames.len() < FRAMES)
+        && let Some(sample) = sink.try_pull_sample(DECODING)
+    {
+        let Some((layout, bytes)) = unpadded(&sample)? else { break };
+        let picture = picture.get_or_insert_with(|| Picture { layout: layout.clone(), frames: Vec::new() });
+        if picture.layout != layout {
+            break;
+        }
+        picture.frames.push(bytes);
+    }
+    if let Some(Picture { frames, .. }) = &mut picture {
+        // A single picture has to do for all.
+        (frames.len()..FRAMES).for_each(|_| frames.push(frames[0].clone()));
+    }
+    Ok(picture)
+}
+
+/// How long the first frame may take.
+const DECODING: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
+fn unpadded(sample: &gst::Sample) -> Result<Option<(FrameLayout, Vec<u8>)>, Failure> {
+    let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { return Ok(None) };
+    let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return Ok(None) };
+    let Ok(frame) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info) else { return Ok(None) };
+    let layout =
+        FrameLayout::new(Format::from_name(info.format().to_str())?, info.width(), info.height(), info.is_interlaced())?;
+    let plane = |index: usize| {
+        let data = frame.plane_data(index as u32).unwrap_or_default();
+        Plane { data, stride: frame.plane_stride()[index].unsigned_abs() as usize }
+    };
+    let planes: Vec<Plane> = (0..layout.planes().len()).map(plane).collect();
+    let mut bytes = vec![0; layout.payload_bytes()];
+    pack(&layout, &planes, &mut bytes)?;
+    Ok(Some((layout, bytes)))
+}

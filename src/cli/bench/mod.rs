@@ -1,0 +1,137 @@
+//! `bench`: how fast each stage is here, beside memcpy and AES-256-GCM, in alternating rounds.
+//!
+//! In: sizes and formats, or a file. Out: a table or JSON, a comparison with an older run, a plot. Read next: `stages`
+//! (what is measured), `element` (the same through GStreamer), `rounds` (how), `report` (what is told of it).
+
+mod compare;
+mod element;
+mod input;
+mod plot;
+mod report;
+mod rounds;
+mod stages;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::builder::PossibleValuesParser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::{
+    input::Picture,
+    report::{Report, Row},
+    stages::Case,
+};
+use super::{
+    error::Failure,
+    output::{self, PartialFile},
+    sealing::BackendArgument,
+};
+use crate::{frame::Format, seal::Profile};
+
+/// Measure every stage on this machine, beside memcpy and AES-256-GCM
+///
+/// The stages take turns, in ten rounds, so that whatever else the machine does hits all of them alike. Frames are
+/// synthetic, or the first of a file. `threads` are those that share one frame; the element, which is the whole
+/// `chaosenc` in a pipeline, works on so many frames at once instead.
+#[derive(clap::Args)]
+pub struct Bench {
+    /// Picture or video whose first frames are taken
+    input: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Sizes of synthetic frames
+    #[arg(long, value_name = "WxH,...", value_delimiter = ',', value_parser = super::video_arguments::parse_size,
+          default_value = "1920x1080")]
+    sizes: Vec<(i32, i32)>,
+    /// Formats of synthetic frames, as GStreamer names them
+    #[arg(long, value_name = "F,...", value_delimiter = ',', default_value = "I420")]
+    formats: Vec<String>,
+    /// Profile of `encrypt`, `decrypt` and `element`
+    #[arg(long, value_name = "P", default_value = Profile::default().name(),
+          value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::name)))]
+    profile: String,
+    #[command(flatten)]
+    backend: BackendArgument,
+    /// Threads that share a frame
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// Time for each row
+    #[arg(long, value_name = "S", default_value = "1", value_parser = super::video_arguments::parse_seconds)]
+    seconds: Duration,
+    /// Tell ratios to an older `--json` output
+    #[arg(long, value_name = "JSON")]
+    compare: Option<PathBuf>,
+    /// Draw throughput
+    #[arg(long, value_name = "SVG")]
+    plot: Option<PathBuf>,
+    /// Overwrite the plot
+    #[arg(long)]
+    force: bool,
+}
+
+impl Bench {
+    /// Measures, and tells.
+    ///
+    /// # Errors
+    /// What goes wrong with files, formats and GStreamer.
+    pub fn run(self) -> Result<(), Failure> {
+        let old = self.compare.as_deref().map(compare::read).transpose()?;
+        let plot = self.plot.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
+        let pictures = self.pictures()?;
+        let progress = progress(pictures.len() as u64);
+        let mut report = Report::of_this_machine();
+        for picture in &pictures {
+            progress.set_message(picture.name());
+            report.rows.extend(self.measure(picture)?);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        if let Some(file) = plot {
+            file.write(plot::draw(&report)?.as_bytes())?;
+            file.finish()?;
+        }
+        output::print(&match self.json {
+            true => report.json(),
+            false => report.table(),
+        })?;
+        if let Some(old) = old {
+            eprint!("{}", compare::table(&old, &report));
+        }
+        Ok(())
+    }
+
+    fn pictures(&self) -> Result<Vec<Picture>, Failure> {
+        if let Some(path) = &self.input {
+            return Ok(vec![input::first_frames(path)?]);
+        }
+        let mut pictures = Vec::new();
+        for name in &self.formats {
+            let format = Format::from_name(name)?;
+            for &(width, height) in &self.sizes {
+                pictures.push(Picture::synthetic(format, width as u32, height as u32)?);
+            }
+        }
+        Ok(pictures)
+    }
+
+    fn measure(&self, picture: &Picture) -> Result<Vec<Row>, Failure> {
+        let case = Case {
+            picture,
+            profile: Profile::from_name(&self.profile).unwrap_or_default(),
+            backend: self.backend.choose()?,
+            threads: self.threads.into(),
+        };
+        let mut stages = stages::all(&case)?;
+        stages.push(element::stage(&case, &self.backend)?);
+        let measured = rounds::measure(&mut stages, self.seconds)?;
+        Ok(stages.iter().zip(measured).map(|(stage, samples)| Row::of(&case, &**stage, &samples)).collect())
+    }
+}
+
+fn progress(pictures: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {elapsed} {pos} of {len}: {msg}").expect("a valid template");
+    let bar = ProgressBar::new(pictures).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,216 @@
+//! What is told of a run: rows for programs, a table for people.
+
+use std::{fmt::Write, path::Path, process::Command};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    rounds::Samples,
+    stages::{Case, Stage},
+};
+
+/// A run.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Report {
+    /// Processor, number of processors, system.
+    pub machine: String,
+    /// Commit of the checkout that the program lies in, if it lies in one.
+    pub commit: Option<String>,
+    /// One for each stage, size and format.
+    pub rows: Vec<Row>,
+}
+
+/// A stage at a size and format.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Row {
+    /// `memcpy`, `aes-256-gcm`, `keystream`, `permutation`, `keystream+permutation`, `encrypt`, `decrypt`, `element`.
+    pub stage: String,
+    /// Who did the work; null for memcpy.
+    pub backend: Option<String>,
+    /// Profile, where it makes a difference.
+    pub profile: Option<String>,
+    /// Name of the format.
+    pub format: String,
+    /// Pixels of a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Threads that share a frame; of the element, frames worked on at once.
+    pub threads: usize,
+    /// `none`, `device` or `host`: which transfers to a device are in the figures.
+    pub transfers: String,
+    /// 10^9 bytes of payload a second.
+    pub gb_per_s: f64,
+    /// Frames a second.
+    pub fps: f64,
+    /// Median time of a frame.
+    pub ms_per_frame_p50: f64,
+    /// Time that 99 of 100 frames did not exceed.
+    pub ms_per_frame_p99: f64,
+    /// Processor time of all threads, a frame.
+    pub cpu_ms_per_frame: f64,
+    /// Distance between the quartiles of a frame's time, as a share of the median.
+    #[serde(default)]
+    pub spread: f64,
+}
+
+impl Row {
+    /// The row of a stage. Throughput is that of the median frame where one comes for each run, so that what else the
+    /// machine did does not count; of the element it is that of the whole time.
+    pub fn of(case: &Case, stage: &dyn Stage, samples: &Samples) -> Row {
+        let layout = &case.picture.layout;
+        let ms = |ns: u64| ns as f64 / 1e6;
+        let median_ms = ms(samples.quantile_ns(0.5));
+        let fps = match stage.name() {
+            "element" => samples.frames as f64 / samples.wall.as_secs_f64(),
+            _ => 1e3 / median_ms,
+        };
+        let spread = ms(samples.quantile_ns(0.75) - samples.quantile_ns(0.25)) / median_ms;
+        Row {
+            stage: stage.name().into(),
+            backend: stage.backend().map(Into::into),
+            profile: stage.profile().map(|profile| profile.name().into()),
+            format: layout.format().name().into(),
+            width: layout.width(),
+            height: layout.height(),
+            threads: case.threads,
+            transfers: "none".into(),
+            gb_per_s: fps * case.picture.bytes() as f64 / 1e9,
+            fps,
+            ms_per_frame_p50: median_ms,
+            ms_per_frame_p99: ms(samples.quantile_ns(0.99)),
+            cpu_ms_per_frame: samples.cpu.as_secs_f64() * 1e3 / samples.frames as f64,
+            spread,
+        }
+    }
+
+    /// What two runs' rows have in common if they measured the same.
+    pub fn key(&self) -> (&str, Option<&str>, Option<&str>, &str, u32, u32, usize, &str) {
+        let (backend, profile) = (self.backend.as_deref(), self.profile.as_deref());
+        (&self.stage, backend, profile, &self.format, self.width, self.height, self.threads, &self.transfers)
+    }
+
+    /// Size and format, for people.
+    pub fn picture(&self) -> String {
+        let threads = if self.threads == 1 { String::new() } else { format!(", {} threads", self.threads) };
+        format!("{} {}x{}{threads}", self.format, self.width, self.height)
+    }
+}
+
+impl Report {
+    /// Without rows yet.
+    pub fn of_this_machine() -> Report {
+        Report { machine: machine(), commit: commit(), rows: Vec::new() }
+    }
+
+    /// For programs.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).map(|json| json + "\n").unwrap_or_default()
+    }
+
+    /// For people.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    /// Throughput of AES-256-GCM on the same frames.
+    pub fn gcm_gb_per_s(&self, row: &Row) -> Option<f64> {
+        let same = |other: &&Row| {
+            other.stage == "aes-256-gcm" && other.picture() == row.picture() && other.threads == row.threads
+        };
+        self.rows.iter().find(same).map(|row| row.gb_per_s)
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "{}; commit {}", self.machine, self.commit.as_deref().unwrap_or("unknown"))?;
+        let mut picture = String::new();
+        for row in &self.rows {
+            if row.picture() != picture {
+                picture = row.picture();
+                writeln!(
+                    text,
+                    "\n{picture:40} {:>8} {:>9} {:>9} {:>9} {:>7} {:>9} {:>7}",
+                    "GB/s", "fps", "ms p50", "ms p99", "spread", "CPU ms", "of GCM"
+                )?;
+            }
+            let names = [Some(row.stage.as_str()), row.backend.as_deref(), row.profile.as_deref()];
+            let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let ratio = self.gcm_gb_per_s(row).map_or(String::new(), |gcm| format!("{:.2}", row.gb_per_s / gcm));
+            writeln!(
+                text,
+                "  {name:38} {:>8.2} {:>9.1} {:>9.3} {:>9.3} {:>6.0}% {:>9.3} {ratio:>7}",
+                row.gb_per_s,
+                row.fps,
+                row.ms_per_frame_p50,
+                row.ms_per_frame_p99,
+                100.0 * row.spread,
+                row.cpu_ms_per_frame,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let field = |name: &str| cpus.lines().find(|line| line.starts_with(name))?.split(": ").nth(1).map(str::to_owned);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let system = read("/proc/sys/kernel/osrelease");
+    let name = field("model name").unwrap_or_else(|| std::env::consts::ARCH.into());
+    format!("{name} (family {} model {}), {processors} processors, Linux {}",
+        field("cpu family").unwrap_or_default(), field("model\t").unwrap_or_default(), system.trim())
+}
+
+/// The checkout's commit, with a plus where it has been changed since.
+fn commit() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    let checkout = program.ancestors().find(|folder| folder.join(".git").exists())?;
+    let commit = git(checkout, &["rev-parse", "--short=12", "HEAD"])?;
+    let changed = !git(checkout, &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    Some(if changed { commit + "+" } else { commit })
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let ran = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
+    ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn row(stage: &str, gb_per_s: f64) -> Row {
+        Row {
+            stage: stage.into(),
+            backend: None,
+            profile: None,
+            format: "I420".into(),
+            width: 64,
+            height: 48,
+            threads: 1,
+            transfers: "none".into(),
+            gb_per_s,
+            fps: 10.0,
+            ms_per_frame_p50: 100.0,
+            ms_per_frame_p99: 120.0,
+            cpu_ms_per_frame: 90.0,
+            spread: 0.02,
+        }
+    }
+
+    #[test]
+    fn ratios_are_to_gcm_of_the_same_frames() {
+        let other = Row { width: 32, ..row("aes-256-gcm", 100.0) };
+        let rows = vec![other, row("aes-256-gcm", 8.0), row("encrypt", 2.0)];
+        let report = Report { machine: "a machine".into(), commit: Some("1234".into()), rows };
+        assert_eq!(report.gcm_gb_per_s(&report.rows[2]), Some(8.0));
+        let line = report.table().lines().last().map(str::to_owned).unwrap_or_default();
+        assert!(line.contains("encrypt") && line.ends_with("0.25"), "{line}");
+        let again: Report = serde_json::from_str(&report.json()).expect("its own JSON");
+        assert_eq!(again.rows, report.rows);
+    }
+}
