@@ -650,10 +650,10 @@ mod imp {
                     Item::Pass(result) => runner.pass(result)?,
                     Item::Job(job) => {
                         stats.add(Counter::FramesIn, u64::from(job.is_frame()));
-                        match job.is_frame() {
-                            true => self.submit_frame(runner, stats, job)?,
-                            // The end record waits for room: nothing is dropped for it, and it for nothing.
-                            false => runner.submit_waiting(job)?,
+                        // An end record is not dropped: without it the stream would look cut off.
+                        let dropped = if job.is_frame() { runner.submit(job)? } else { runner.submit_to_stay(job)? };
+                        if let Some(dropped) = dropped {
+                            self.note_dropped(stats, dropped);
                         }
                     }
                 }
@@ -661,23 +661,18 @@ mod imp {
             Ok(())
         }
 
-        fn submit_frame(&self, runner: &DecryptRunner, stats: &Stats, job: DecryptJob) -> Result<(), gst::FlowError> {
-            let counter = match runner.submit(job)? {
-                None => return Ok(()),
-                Some(Dropped::Job(job)) => job.counter(),
-                Some(Dropped::Result(Decrypted::Frame(frame))) => Some(frame.counter),
-                Some(Dropped::Result(Decrypted::Rejected(counter, error))) => {
-                    self.reject(counter, error);
-                    return Ok(());
-                }
-                Some(Dropped::Result(_)) => None,
+        fn note_dropped(&self, stats: &Stats, dropped: Dropped<DecryptJob, Decrypted>) {
+            let counter = match dropped {
+                Dropped::Job(job) => job.counter(),
+                Dropped::Result(Decrypted::Frame(frame)) => Some(frame.counter),
+                Dropped::Result(Decrypted::Rejected(counter, error)) => return self.reject(counter, error),
+                Dropped::Result(_) => None,
             };
             stats.add(Counter::Dropped, 1);
             let mut told = lock(&self.told);
             (told.gap, told.dropped) = (true, told.dropped + 1);
             drop(told);
             self.post("dropped", counter, "the queue was full");
-            Ok(())
         }
 
         fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {

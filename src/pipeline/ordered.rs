@@ -24,8 +24,8 @@ pub enum Full {
     /// Wait for room: the producer is slowed down, nothing is lost.
     #[default]
     Wait,
-    /// Drop the oldest job that no worker has begun, or the oldest result that has not left; none that came with
-    /// [`Full::Wait`]. Where workers are at all of them, wait until the first is done.
+    /// Drop the oldest job that no worker has begun, or the oldest result that has not left, unless it came to stay. Where
+    /// workers are at all of them, wait until the first is done.
     DropOldest,
 }
 
@@ -50,7 +50,7 @@ impl<J, R> Entry<J, R> {
 
 struct Slot<J, R> {
     number: u64,
-    /// It came with [`Full::DropOldest`], and may make room for others.
+    /// It may make room for others.
     droppable: bool,
     entry: Entry<J, R>,
 }
@@ -96,13 +96,14 @@ impl<J, R> OrderedQueue<J, R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a job to the workers and returns what had to be dropped for it.
+    /// Hands a job to the workers and returns what had to be dropped for it. A job that came to `stay` is not dropped for
+    /// others.
     ///
     /// # Errors
     /// [`Refused`] while flushing or when closed.
-    pub fn submit(&self, job: J, full: Full) -> Result<Option<Dropped<J, R>>, Refused> {
+    pub fn submit(&self, job: J, full: Full, stay: bool) -> Result<Option<Dropped<J, R>>, Refused> {
         let mut dropped = None;
-        self.append(Entry::Queued(job), full == Full::DropOldest, |state| {
+        self.append(Entry::Queued(job), !stay, |state| {
             if state.jobs() >= self.capacity && full == Full::DropOldest {
                 dropped = state.drop_oldest();
             }
@@ -350,7 +351,7 @@ mod tests {
                 for job in 0..500 {
                     match job % 10 {
                         9 => queue.pass(1_000_000 + job).expect("open"),
-                        _ => drop(queue.submit(job, Full::Wait).expect("open")),
+                        _ => drop(queue.submit(job, Full::Wait, false).expect("open")),
                     }
                     assert!(queue.len() <= 5 + MOST_PASSED);
                 }
@@ -369,11 +370,11 @@ mod tests {
     #[test]
     fn a_full_queue_blocks_until_flushed() {
         let queue = Arc::new(OrderedQueue::<u64, u64>::new(2));
-        queue.submit(1, Full::Wait).expect("room");
-        queue.submit(2, Full::Wait).expect("room");
+        queue.submit(1, Full::Wait, false).expect("room");
+        queue.submit(2, Full::Wait, false).expect("room");
         let blocked = thread::spawn({
             let queue = queue.clone();
-            move || queue.submit(3, Full::Wait)
+            move || queue.submit(3, Full::Wait, false)
         });
         thread::sleep(Duration::from_millis(20));
         assert!(!blocked.is_finished());
@@ -390,14 +391,14 @@ mod tests {
     fn a_leaky_queue_drops_the_oldest() {
         let queue = OrderedQueue::<u64, u64>::new(3);
         for job in 1..=3 {
-            assert_eq!(queue.submit(job, Full::DropOldest), Ok(None));
+            assert_eq!(queue.submit(job, Full::DropOldest, false), Ok(None));
         }
-        assert_eq!(queue.submit(4, Full::DropOldest), Ok(Some(Dropped::Job(1))));
+        assert_eq!(queue.submit(4, Full::DropOldest, false), Ok(Some(Dropped::Job(1))));
         let (number, job) = queue.take().expect("a job");
         assert_eq!(job, 2);
-        assert_eq!(queue.submit(5, Full::DropOldest), Ok(Some(Dropped::Job(3))), "what runs is not dropped");
+        assert_eq!(queue.submit(5, Full::DropOldest, false), Ok(Some(Dropped::Job(3))), "what runs is not dropped");
         queue.finish(number, Some(20));
-        assert_eq!(queue.submit(6, Full::DropOldest), Ok(Some(Dropped::Result(20))));
+        assert_eq!(queue.submit(6, Full::DropOldest, false), Ok(Some(Dropped::Result(20))));
     }
 
     #[test]
@@ -405,7 +406,7 @@ mod tests {
         let queue = OrderedQueue::<u64, u64>::new(2);
         for number in 0..8 {
             queue.pass(100 + number).expect("room");
-            queue.submit(number, Full::DropOldest).expect("room");
+            queue.submit(number, Full::DropOldest, false).expect("room");
         }
         assert_eq!(queue.len(), 8 + 2);
         for number in 0..7 {
@@ -417,9 +418,9 @@ mod tests {
     #[test]
     fn what_came_to_stay_is_not_dropped() {
         let queue = OrderedQueue::<u64, u64>::new(2);
-        queue.submit(1, Full::Wait).expect("room");
-        queue.submit(2, Full::DropOldest).expect("room");
-        assert_eq!(queue.submit(3, Full::DropOldest), Ok(Some(Dropped::Job(2))));
+        queue.submit(1, Full::DropOldest, true).expect("room");
+        queue.submit(2, Full::DropOldest, false).expect("room");
+        assert_eq!(queue.submit(3, Full::DropOldest, false), Ok(Some(Dropped::Job(2))));
     }
 
     #[test]
@@ -427,7 +428,7 @@ mod tests {
         let queue = Arc::new(OrderedQueue::new(4));
         let _workers = doubling(&queue, 2);
         for job in 0..4 {
-            queue.submit(job, Full::Wait).expect("room");
+            queue.submit(job, Full::Wait, false).expect("room");
         }
         let draining = thread::spawn({
             let queue = queue.clone();
@@ -444,11 +445,11 @@ mod tests {
     #[test]
     fn a_leaky_queue_waits_for_workers_alone() {
         let queue = Arc::new(OrderedQueue::<u64, u64>::new(1));
-        queue.submit(1, Full::DropOldest).expect("room");
+        queue.submit(1, Full::DropOldest, false).expect("room");
         let (number, _) = queue.take().expect("a job");
         let waiting = thread::spawn({
             let queue = queue.clone();
-            move || queue.submit(2, Full::DropOldest)
+            move || queue.submit(2, Full::DropOldest, false)
         });
         thread::sleep(Duration::from_millis(20));
         assert!(!waiting.is_finished(), "what runs is not dropped");
@@ -459,9 +460,9 @@ mod tests {
     #[test]
     fn results_from_before_a_flush_are_dropped() {
         let queue = OrderedQueue::<u64, u64>::new(3);
-        queue.submit(1, Full::Wait).expect("room");
+        queue.submit(1, Full::Wait, false).expect("room");
         queue.pass(5).expect("room");
-        queue.submit(2, Full::Wait).expect("room");
+        queue.submit(2, Full::Wait, false).expect("room");
         let (number, _) = queue.take().expect("a job");
         assert_eq!(queue.flush(), [5], "what was passed is given back");
         queue.resume();
@@ -487,7 +488,7 @@ mod tests {
         };
         let workers = Workers::start(&queue, "test", 1, worker, on_panic).expect("a thread");
         for job in 1..=4 {
-            queue.submit(job, Full::Wait).expect("open");
+            queue.submit(job, Full::Wait, false).expect("open");
         }
         assert_eq!([queue.next(), queue.next(), queue.next()], [Some(1), Some(3), Some(4)]);
         drop(workers);

@@ -176,11 +176,11 @@ fn padding_does_not_travel() {
         let came = rig.run(stream(&pictures::caps(&info), [padded_frame(&info, 64, 0), padded_frame(&info, 0, 1)]));
         let packets = buffers(&came);
         assert_eq!(packets.len(), 4, "header, two frames, end record");
-        // 64 bytes of frame header, one tag, the record (16 and 8 for each time or offset that is there) with its tag.
+        // 64 bytes of frame header, one tag, the record (12 and 8 for each time or offset that is there) with its tag.
         let buffer = padded_frame(&info, 64, 0);
         let offsets = [buffer.offset(), buffer.offset_end()].iter().filter(|&&offset| offset != u64::MAX).count();
         let times = [buffer.pts(), buffer.dts(), buffer.duration()].iter().flatten().count();
-        assert_eq!(packets[1].size(), 64 + 16 + 16 + 8 * (offsets + times) + 16 + visible);
+        assert_eq!(packets[1].size(), 64 + 16 + 12 + 8 * (offsets + times) + 16 + visible);
         assert_eq!(packets[2].size(), packets[1].size());
     });
 }
