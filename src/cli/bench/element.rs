@@ -7,7 +7,10 @@ use std::{
 
 use gst::prelude::*;
 
-use super::{input::Picture, stages::{Case, Stage}};
+use super::{
+    input::Picture,
+    stages::{Case, Stage},
+};
 use crate::{
     cli::{
         error::{Exit, Failure},

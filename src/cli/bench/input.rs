@@ -106,8 +106,12 @@ fn unpadded(sample: &gst::Sample) -> Result<Option<(FrameLayout, Vec<u8>)>, Fail
     let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { return Ok(None) };
     let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return Ok(None) };
     let Ok(frame) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info) else { return Ok(None) };
-    let layout =
-        FrameLayout::new(Format::from_name(info.format().to_str())?, info.width(), info.height(), info.is_interlaced())?;
+    let layout = FrameLayout::new(
+        Format::from_name(info.format().to_str())?,
+        info.width(),
+        info.height(),
+        info.is_interlaced(),
+    )?;
     let plane = |index: usize| {
         let data = frame.plane_data(index as u32).unwrap_or_default();
         Plane { data, stride: frame.plane_stride()[index].unsigned_abs() as usize }

@@ -75,16 +75,8 @@ fn name(row: &Row) -> String {
 }
 
 fn ink(row: &Row) -> RGBColor {
-    const STAGES: [&str; 8] = [
-        "memcpy",
-        "aes-256-gcm",
-        "keystream",
-        "permutation",
-        "keystream+permutation",
-        "encrypt",
-        "decrypt",
-        "element",
-    ];
+    const STAGES: [&str; 8] =
+        ["memcpy", "aes-256-gcm", "keystream", "permutation", "keystream+permutation", "encrypt", "decrypt", "element"];
     STAGES.iter().position(|stage| *stage == row.stage).map_or(BLACK, |at| INKS[at])
 }
 

@@ -161,8 +161,12 @@ fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let system = read("/proc/sys/kernel/osrelease");
     let name = field("model name").unwrap_or_else(|| std::env::consts::ARCH.into());
-    format!("{name} (family {} model {}), {processors} processors, Linux {}",
-        field("cpu family").unwrap_or_default(), field("model\t").unwrap_or_default(), system.trim())
+    format!(
+        "{name} (family {} model {}), {processors} processors, Linux {}",
+        field("cpu family").unwrap_or_default(),
+        field("model\t").unwrap_or_default(),
+        system.trim()
+    )
 }
 
 /// The checkout's commit, with a plus where it has been changed since.

@@ -78,9 +78,11 @@ pub fn all(case: &Case) -> Result<Vec<Box<dyn Stage>>, Failure> {
     let (mut frames, pool) = (Frames::of(case.picture), engine.pool.clone());
     let key = aes_key();
     let gcm = move || frames.next(|_, dst| gcm(&key, dst, pool.as_deref()));
-    let (mut frames, pool, mut plan, keys) = (Frames::of(case.picture), engine.pool.clone(), plan(case), backend.clone());
+    let (mut frames, pool, mut plan, keys) =
+        (Frames::of(case.picture), engine.pool.clone(), plan(case), backend.clone());
     let keystream = move || frames.next(|_, dst| keys.keystream(plan.same(), dst, pool.as_deref()));
-    let (mut frames, pool, mut plan, mover) = (Frames::of(case.picture), engine.pool.clone(), self::plan(case), backend.clone());
+    let (mut frames, pool, mut plan, mover) =
+        (Frames::of(case.picture), engine.pool.clone(), self::plan(case), backend.clone());
     let permutation = move || frames.next(|src, dst| mover.permute(plan.next(), src, dst, pool.as_deref()));
     let (mut frames, pool, mut plan) = (Frames::of(case.picture), engine.pool.clone(), self::plan(case));
     let both = move || frames.next(|src, dst| backend.encrypt(plan.next(), src, dst, pool.as_deref()));
