@@ -20,8 +20,8 @@ use crate::{
     Error, Result,
     pipeline::{BufferPool, Counter, Stage, Stats},
     seal::{
-        Description, Engine, FrameSealer, PictureLayout, Profile, Record, Segment, StreamKeys, StreamWriter, Ticket,
-        random_bytes,
+        Description, Engine, FrameSealer, PictureLayout, Plaintext, Profile, Record, Segment, StreamKeys, StreamWriter,
+        Ticket, random_bytes,
     },
 };
 
@@ -456,35 +456,41 @@ impl EncryptWorker {
 
     fn seal(&mut self, job: EncryptJob) -> Result<gst::Buffer> {
         let EncryptJob { ticket, record, source, form, header, .. } = job;
-        let read = |out: &mut [u8]| match &source {
-            Source::End(payload) => {
-                out.copy_from_slice(payload);
-                Ok(())
-            }
-            Source::Frame { buffer, content, .. } => read_payload(buffer, content, out),
-        };
         let mut bytes = self.pool.take();
-        match form {
-            Form::Packets => self.sealer.seal_packet(ticket, &record, read, &mut bytes)?,
-            Form::Pictures(layouts) => {
-                let (layout, cipher) = &*layouts;
-                let (prefix, payload, margin) = (&mut self.prefix, &mut self.payload, &mut self.margin);
-                self.sealer.seal(ticket, &record, read, prefix, payload)?;
-                video::write_planes(cipher, &mut bytes, |planes| {
-                    layout.fill(&header, prefix, payload, planes, margin)
-                })?;
+        match &source {
+            Source::End(payload) => self.seal_into(ticket, &record, &payload[..], &form, &header, &mut bytes)?,
+            Source::Frame { buffer, content, .. } => {
+                let map = video::map(buffer)?;
+                match content.slice(buffer, &map)? {
+                    Some(slice) => self.seal_into(ticket, &record, slice, &form, &header, &mut bytes)?,
+                    None => {
+                        let pack = |out: &mut [u8]| content.pack(buffer, &map, out);
+                        self.seal_into(ticket, &record, pack, &form, &header, &mut bytes)?;
+                    }
+                }
             }
         }
         let mut out = gst::Buffer::from_mut_slice(bytes);
         stamp(&source, out.get_mut().expect("a new buffer has one owner"));
         Ok(out)
     }
-}
 
-fn read_payload(buffer: &gst::BufferRef, content: &Content, out: &mut [u8]) -> Result<()> {
-    match content {
-        Content::Raw(raw) => video::read_planes(buffer, raw, |planes| crate::frame::pack(&raw.layout, planes, out)),
-        Content::Opaque(info) => video::read_opaque(buffer, info.as_deref(), out),
+    fn seal_into(
+        &mut self,
+        ticket: Ticket,
+        record: &Record,
+        plaintext: impl Plaintext,
+        form: &Form,
+        header: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
+        let Form::Pictures(layouts) = form else {
+            return self.sealer.seal_packet(ticket, record, plaintext, bytes);
+        };
+        let (layout, cipher) = &**layouts;
+        let (prefix, payload, margin) = (&mut self.prefix, &mut self.payload, &mut self.margin);
+        self.sealer.seal(ticket, record, plaintext, prefix, payload)?;
+        video::write_planes(cipher, bytes, |planes| layout.fill(header, prefix, payload, planes, margin))
     }
 }
 

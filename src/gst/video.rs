@@ -5,7 +5,7 @@ use gst::prelude::*;
 use crate::{
     Error, Result,
     backend::memory,
-    frame::{Format, FrameLayout, Plane, PlaneMut},
+    frame::{Format, FrameLayout, Plane, PlaneMut, pack},
     seal,
 };
 
@@ -66,6 +66,34 @@ impl Content {
         }
     }
 
+    /// The payload, where it stands together in a mapped buffer; `None` where it has to be packed.
+    ///
+    /// # Errors
+    /// [`Error::Geometry`] if the buffer is not what its caps say.
+    pub fn slice<'a>(&self, buffer: &gst::BufferRef, map: &'a [u8]) -> Result<Option<&'a [u8]>> {
+        match self {
+            Content::Raw(raw) => {
+                let together = is_packed(raw) && geometry(buffer, raw)? == default_geometry(raw);
+                Ok(if together { map.get(..raw.layout.payload_bytes()) } else { None })
+            }
+            Content::Opaque(info) => {
+                check_strides(buffer, info.as_deref())?;
+                Ok(Some(map))
+            }
+        }
+    }
+
+    /// Packs the payload out of a mapped buffer.
+    ///
+    /// # Errors
+    /// [`Error::Geometry`] if the buffer is smaller than its planes, or has another size than when its counter was drawn.
+    pub fn pack(&self, buffer: &gst::BufferRef, map: &[u8], out: &mut [u8]) -> Result<()> {
+        match self {
+            Content::Raw(raw) => with_planes(buffer, raw, map, |planes| pack(&raw.layout, planes, out)),
+            Content::Opaque(_) => Err(Error::Geometry("a buffer changed its size under way".into())),
+        }
+    }
+
     /// Bytes of the payload of a buffer.
     pub fn payload_len(&self, buffer: &gst::BufferRef) -> usize {
         match self {
@@ -112,23 +140,14 @@ fn with_single_fields(mut caps: gst::Caps) -> gst::Caps {
     caps
 }
 
-/// Reads the bytes of opaque content.
-///
-/// # Errors
-/// [`Error::Geometry`] if the buffer cannot be mapped, has another size than when its counter was drawn, or raw video
-/// with strides of its own.
-pub fn read_opaque(buffer: &gst::BufferRef, info: Option<&gst_video::VideoInfo>, out: &mut [u8]) -> Result<()> {
+/// Refuses raw video of opaque bytes with strides of its own: nothing would tell them on the other side.
+fn check_strides(buffer: &gst::BufferRef, info: Option<&gst_video::VideoInfo>) -> Result<()> {
     if let (Some(info), Some(meta)) = (info, buffer.meta::<gst_video::VideoMeta>())
         && (meta.offset() != info.offset() || meta.stride() != info.stride())
     {
         let format = info.format();
         return Err(Error::Geometry(format!("{format} with strides of its own; put videoconvert in front")));
     }
-    let map = map(buffer)?;
-    if map.len() != out.len() {
-        return Err(Error::Geometry("a buffer changed its size under way".into()));
-    }
-    out.copy_from_slice(&map);
     Ok(())
 }
 
@@ -183,16 +202,11 @@ pub fn is_seek_in_bytes(event: &gst::EventRef) -> bool {
 
 /// Where the planes of a mapped buffer are: its GstVideoMeta's word, or the caps' default.
 fn geometry(buffer: &gst::BufferRef, raw: &RawVideo) -> Result<[(usize, usize); 4]> {
+    let Some(meta) = buffer.meta::<gst_video::VideoMeta>() else { return Ok(default_geometry(raw)) };
+    check_size(&meta, &raw.info)?;
     let mut planes = [(0, 0); 4];
     let count = raw.layout.planes().len();
-    let meta = buffer.meta::<gst_video::VideoMeta>();
-    if let Some(meta) = &meta {
-        check_size(meta, &raw.info)?;
-    }
-    let (offsets, strides) = match &meta {
-        Some(meta) => (meta.offset(), meta.stride()),
-        None => (raw.info.offset(), raw.info.stride()),
-    };
+    let (offsets, strides) = (meta.offset(), meta.stride());
     if offsets.len() < count || strides.len() < count {
         return Err(Error::Geometry("a buffer with too few planes".into()));
     }
@@ -203,13 +217,31 @@ fn geometry(buffer: &gst::BufferRef, raw: &RawVideo) -> Result<[(usize, usize); 
     Ok(planes)
 }
 
+/// Where the planes of a buffer are that says nothing of them.
+fn default_geometry(raw: &RawVideo) -> [(usize, usize); 4] {
+    let mut planes = [(0, 0); 4];
+    let places = raw.info.offset().iter().zip(raw.info.stride());
+    for (plane, (&offset, &stride)) in planes.iter_mut().zip(places).take(raw.layout.planes().len()) {
+        *plane = (offset, stride.unsigned_abs() as usize);
+    }
+    planes
+}
+
 /// Reads the planes of a buffer.
 ///
 /// # Errors
 /// [`Error::Geometry`] if the buffer cannot be mapped or is smaller than its planes.
 pub fn read_planes<T>(buffer: &gst::BufferRef, raw: &RawVideo, read: impl FnOnce(&[Plane]) -> Result<T>) -> Result<T> {
+    with_planes(buffer, raw, &*map(buffer)?, read)
+}
+
+fn with_planes<T>(
+    buffer: &gst::BufferRef,
+    raw: &RawVideo,
+    map: &[u8],
+    read: impl FnOnce(&[Plane]) -> Result<T>,
+) -> Result<T> {
     let geometry = geometry(buffer, raw)?;
-    let map = map(buffer)?;
     let mut planes = [Plane { data: &[], stride: 0 }; 4];
     let count = raw.layout.planes().len();
     for (plane, (offset, stride)) in planes.iter_mut().zip(geometry).take(count) {

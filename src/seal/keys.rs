@@ -126,6 +126,23 @@ impl StreamKeys {
         Ok(out)
     }
 
+    /// Seals `text` into the front of `out`, which has `TAG_BYTES` more room: the tag follows there, and is returned.
+    pub(super) fn seal_from(
+        &self,
+        counter: u64,
+        index: u32,
+        aad: &[u8],
+        text: &[u8],
+        out: &mut [u8],
+    ) -> Result<[u8; TAG_BYTES]> {
+        self.seal
+            .seal_in_place_scatter(nonce(counter, index), lc::Aad::from(aad), &mut [], text, out)
+            .map_err(|_| Error::Refused("the AEAD refused to seal"))?;
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&out[text.len()..]);
+        Ok(tag)
+    }
+
     /// Opens `sealed` into `out` of the same length. On failure `out` holds nothing of use and is wiped by the caller.
     pub(super) fn open(
         &self,

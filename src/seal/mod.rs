@@ -43,7 +43,7 @@ pub use reader::{DEFAULT_REPLAY_WINDOW, HeaderNews, ReaderPolicy, Session, Strea
 pub use recipients::Recipients;
 pub use record::{Meta, RECORD_FIXED_BYTES, Record};
 pub use replay::{ReplayWindow, Verdict};
-pub use sealer::{Engine, FrameOpener, FrameSealer};
+pub use sealer::{Engine, FrameOpener, FrameSealer, Plaintext};
 pub use stream_header::{GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, KeyGroup, RawStreamHeader, STREAM_MAGIC};
 pub use suite::{Aead, DIGEST_BYTES, Profile, SEGMENT_BYTES, TAG_BYTES, segments};
 pub use writer::{StreamSecrets, StreamWriter, Ticket};

@@ -60,6 +60,36 @@ fn segment_aad(header: &[u8; FRAME_HEADER_BYTES], index: u32, segments: u32) -> 
     aad
 }
 
+/// The bytes of a frame: a slice, or whatever writes them into a private buffer of their length.
+pub trait Plaintext {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// Its own.
+    fn write(self, out: &mut [u8]) -> Result<()>;
+    /// The bytes themselves, where they stand together: they are then sealed from there, without a copy of them.
+    fn slice(&self) -> Option<&[u8]> {
+        None
+    }
+}
+
+impl<F: FnOnce(&mut [u8]) -> Result<()>> Plaintext for F {
+    fn write(self, out: &mut [u8]) -> Result<()> {
+        self(out)
+    }
+}
+
+impl Plaintext for &[u8] {
+    fn write(self, out: &mut [u8]) -> Result<()> {
+        out.copy_from_slice(self);
+        Ok(())
+    }
+
+    fn slice(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
 /// Seals frames of one stream.
 pub struct FrameSealer {
     worker: Worker,
@@ -72,8 +102,7 @@ impl FrameSealer {
         FrameSealer { worker: Worker::new(keys, engine), record: Vec::new() }
     }
 
-    /// Seals one frame. `source` writes the frame's bytes into a private buffer of the ticket's length. `prefix` becomes
-    /// header, authenticator and sealed record; `payload` the frame after seal and stage. Both are resized as needed.
+    /// Seals one frame. `source` has as many bytes as the ticket says. `prefix` becomes header, authenticator and sealed record; `payload` the frame after seal and stage. Both are resized as needed.
     ///
     /// # Errors
     /// What `source` returns, or [`Error::TooLarge`] for a record over its limit.
@@ -81,7 +110,7 @@ impl FrameSealer {
         &mut self,
         ticket: Ticket,
         record: &Record,
-        source: impl FnOnce(&mut [u8]) -> Result<()>,
+        source: impl Plaintext,
         prefix: &mut Vec<u8>,
         payload: &mut Vec<u8>,
     ) -> Result<()> {
@@ -104,7 +133,7 @@ impl FrameSealer {
         &mut self,
         ticket: Ticket,
         record: &Record,
-        source: impl FnOnce(&mut [u8]) -> Result<()>,
+        source: impl Plaintext,
         packet: &mut Vec<u8>,
     ) -> Result<()> {
         let header = self.header_for(&ticket, record)?;
@@ -131,35 +160,54 @@ impl FrameSealer {
     fn seal_into(
         &mut self,
         header: &FrameHeader,
-        source: impl FnOnce(&mut [u8]) -> Result<()>,
+        source: impl Plaintext,
         prefix: &mut [u8],
         payload: &mut [u8],
     ) -> Result<()> {
+        if source.slice().is_some_and(|bytes| bytes.len() != header.payload_len) {
+            return Err(Error::Geometry("a frame of another length than its ticket's".into()));
+        }
         let header_bytes = header.encode(&self.worker.keys);
         let (head, envelope) = prefix.split_at_mut(FRAME_HEADER_BYTES);
         head.copy_from_slice(&header_bytes);
         let (authenticator, sealed_record) = envelope.split_at_mut(header.authenticator_len());
         self.seal_record(header, &header_bytes, sealed_record)?;
         if !header.profile.runs_stage() {
-            source(payload)?;
+            source.write(payload)?;
             return seal_segments(&self.worker, header, &header_bytes, payload, authenticator);
         }
         let mut between = std::mem::take(&mut self.worker.between);
-        memory::resize(&mut between, header.payload_len);
-        let sealed = source(&mut between).and_then(|()| match header.profile {
-            Profile::Chaos => {
-                authenticator.copy_from_slice(&self.worker.keys.digest(&header_bytes, &between));
-                Ok(())
-            }
-            _ => seal_segments(&self.worker, header, &header_bytes, &mut between, authenticator),
-        });
+        // A segment's tag is written behind it; the last one's needs room.
+        memory::resize(&mut between, header.payload_len + TAG_BYTES);
+        let sealed = self.seal_before_stage(header, &header_bytes, source, authenticator, &mut between);
         if sealed.is_ok() {
             self.worker.prepare(header, authenticator);
             let Engine { backend, pool } = &self.worker.engine;
-            backend.encrypt(&self.worker.plan, &between, payload, pool.as_deref());
+            backend.encrypt(&self.worker.plan, &between[..header.payload_len], payload, pool.as_deref());
         }
         self.worker.between = between;
         sealed
+    }
+
+    /// What the stage runs over stands at the front of `out` afterwards.
+    fn seal_before_stage(
+        &self,
+        header: &FrameHeader,
+        header_bytes: &[u8; FRAME_HEADER_BYTES],
+        source: impl Plaintext,
+        authenticator: &mut [u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        if let (Some(bytes), Profile::Hardened, None) = (source.slice(), header.profile, &self.worker.engine.pool) {
+            return seal_segments_from(&self.worker.keys, header, header_bytes, bytes, authenticator, out);
+        }
+        let bytes = &mut out[..header.payload_len];
+        source.write(bytes)?;
+        if header.profile == Profile::Chaos {
+            authenticator.copy_from_slice(&self.worker.keys.digest(header_bytes, bytes));
+            return Ok(());
+        }
+        seal_segments(&self.worker, header, header_bytes, bytes, authenticator)
     }
 
     fn seal_record(&self, header: &FrameHeader, header_bytes: &[u8; 64], sealed: &mut [u8]) -> Result<()> {
@@ -193,6 +241,26 @@ fn seal_segments(
             bytes.par_chunks_mut(SEGMENT_BYTES).zip(tags.par_chunks_mut(TAG_BYTES)).enumerate().try_for_each(seal)
         }),
     }
+}
+
+/// Seals from `bytes` into `out`, which has room for one tag more: each segment's tag lies where the next one begins, and
+/// is taken away before.
+fn seal_segments_from(
+    keys: &StreamKeys,
+    header: &FrameHeader,
+    header_bytes: &[u8; FRAME_HEADER_BYTES],
+    bytes: &[u8],
+    tags: &mut [u8],
+    out: &mut [u8],
+) -> Result<()> {
+    let segments = header.segments();
+    for (index, tag) in tags.chunks_mut(TAG_BYTES).enumerate() {
+        let range = index * SEGMENT_BYTES..bytes.len().min((index + 1) * SEGMENT_BYTES);
+        let out = &mut out[range.start..range.end + TAG_BYTES];
+        let aad = segment_aad(header_bytes, index as u32, segments);
+        tag.copy_from_slice(&keys.seal_from(header.counter, index as u32, &aad, &bytes[range], out)?);
+    }
+    Ok(())
 }
 
 /// Opens frames of one stream.

@@ -192,6 +192,41 @@ fn a_pool_changes_nothing_but_the_time() {
     }
 }
 
+/// Whether a frame stands together or is written piece by piece must not show.
+#[test]
+fn a_slice_is_sealed_like_what_is_written() {
+    let lengths = [0, 1, 300, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 2 * SEGMENT_BYTES + 5];
+    for (profile, aead) in Profile::ALL.into_iter().flat_map(|p| [(p, Aead::Aes256Gcm), (p, Aead::ChaCha20Poly1305)]) {
+        let sealed = |as_slice: bool| {
+            let mut recipients = Recipients::default();
+            recipients.set_preshared(Secret::new(PSK));
+            let secrets = StreamSecrets::new([2; 32], [3; 16], [4; 32]);
+            let mut writer = StreamWriter::new(profile, aead, &recipients, secrets).expect("valid");
+            let mut sealer = FrameSealer::new(writer.keys(), engine());
+            let mut packets = Vec::new();
+            for len in lengths {
+                let (ticket, text, mut packet) = (writer.frame(len).expect("fits"), bytes(len), Vec::new());
+                let write = |out: &mut [u8]| {
+                    out.copy_from_slice(&text);
+                    Ok(())
+                };
+                match as_slice {
+                    true => sealer.seal_packet(ticket, &Record::default(), &text[..], &mut packet),
+                    false => sealer.seal_packet(ticket, &Record::default(), write, &mut packet),
+                }
+                .expect("seals");
+                packets.push(packet);
+            }
+            packets
+        };
+        assert!(sealed(true) == sealed(false), "{profile:?} {aead:?}");
+    }
+    let mut writer = writer(Profile::Hardened, Aead::Aes256Gcm);
+    let (ticket, mut sealer) = (writer.frame(10).expect("fits"), FrameSealer::new(writer.keys(), engine()));
+    let sealed = sealer.seal_packet(ticket, &Record::default(), &[1; 9][..], &mut Vec::new());
+    assert!(matches!(sealed, Err(Error::Geometry(_))));
+}
+
 #[test]
 fn fail_every_single_bit_flip() {
     let lengths = [40, 300];

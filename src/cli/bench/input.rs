@@ -13,9 +13,6 @@ use crate::{
     frame::{Format, FrameLayout, Plane, pack},
 };
 
-/// Different frames that take turns, so that none is at hand in a core's own cache by itself.
-pub const FRAMES: usize = 4;
-
 /// Frames of one format and size, their rows without padding.
 pub struct Picture {
     /// Format and size.
@@ -25,18 +22,18 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Noise: no stage's speed depends on what is in a frame.
+    /// So many frames of noise: no stage's speed depends on what is in a frame.
     ///
     /// # Errors
     /// If the format has no frames of that size.
-    pub fn synthetic(format: Format, width: u32, height: u32) -> Result<Picture, Failure> {
+    pub fn synthetic(format: Format, width: u32, height: u32, frames: usize) -> Result<Picture, Failure> {
         let layout = FrameLayout::new(format, width, height, false)?;
         let frame = |number: usize| {
             let mut bytes = vec![0; layout.payload_bytes()];
             blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
             bytes
         };
-        Ok(Picture { frames: (0..FRAMES).map(frame).collect(), layout })
+        Ok(Picture { frames: (0..frames).map(frame).collect(), layout })
     }
 
     /// Bytes of a frame.
@@ -54,7 +51,7 @@ impl Picture {
 ///
 /// # Errors
 /// If it cannot be read, or no frame comes out of it.
-pub fn first_frames(path: &Path) -> Result<Picture, Failure> {
+pub fn first_frames(path: &Path, frames: usize) -> Result<Picture, Failure> {
     std::fs::File::open(path).map_err(|error| Failure::io(path.display(), error))?;
     start_gstreamer()?;
     let line = "filesrc name=from ! decodebin ! appsink name=to caps=video/x-raw sync=false max-buffers=4";
@@ -65,7 +62,7 @@ pub fn first_frames(path: &Path) -> Result<Picture, Failure> {
     let sink = element("to").downcast::<gst_app::AppSink>().expect("appsink is what it is called");
     // A refusal is told by the bus, below.
     let _ = pipeline.set_state(gst::State::Playing);
-    let picture = take(&sink);
+    let picture = take(&sink, frames);
     let said = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
     // On its way down nothing can be done about a failure.
     let _ = pipeline.set_state(gst::State::Null);
@@ -80,9 +77,9 @@ pub fn first_frames(path: &Path) -> Result<Picture, Failure> {
 }
 
 /// Frames until there are enough, the end, or another size.
-fn take(sink: &gst_app::AppSink) -> Result<Option<Picture>, Failure> {
+fn take(sink: &gst_app::AppSink, frames: usize) -> Result<Option<Picture>, Failure> {
     let mut picture: Option<Picture> = None;
-    while picture.as_ref().is_none_or(|picture| picture.frames.len() < FRAMES)
+    while picture.as_ref().is_none_or(|picture| picture.frames.len() < frames)
         && let Some(sample) = sink.try_pull_sample(DECODING)
     {
         let Some((layout, bytes)) = unpadded(&sample)? else { break };
@@ -92,9 +89,9 @@ fn take(sink: &gst_app::AppSink) -> Result<Option<Picture>, Failure> {
         }
         picture.frames.push(bytes);
     }
-    if let Some(Picture { frames, .. }) = &mut picture {
+    if let Some(Picture { frames: taken, .. }) = &mut picture {
         // A single picture has to do for all.
-        (frames.len()..FRAMES).for_each(|_| frames.push(frames[0].clone()));
+        (taken.len()..frames).for_each(|_| taken.push(taken[0].clone()));
     }
     Ok(picture)
 }

@@ -53,6 +53,10 @@ pub struct Bench {
     profile: String,
     #[command(flatten)]
     backend: BackendArgument,
+    /// Different frames that take turns. One stays in the cache, as published speeds are mostly taken; a pool's worth of
+    /// them does not
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    frames: u16,
     /// Threads that share a frame
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
@@ -103,13 +107,13 @@ impl Bench {
 
     fn pictures(&self) -> Result<Vec<Picture>, Failure> {
         if let Some(path) = &self.input {
-            return Ok(vec![input::first_frames(path)?]);
+            return Ok(vec![input::first_frames(path, self.frames.into())?]);
         }
         let mut pictures = Vec::new();
         for name in &self.formats {
             let format = Format::from_name(name)?;
             for &(width, height) in &self.sizes {
-                pictures.push(Picture::synthetic(format, width as u32, height as u32)?);
+                pictures.push(Picture::synthetic(format, width as u32, height as u32, self.frames.into())?);
             }
         }
         Ok(pictures)

@@ -233,11 +233,7 @@ impl Sealing {
         let src = &frames.src[frames.turn];
         let ticket = writer.frame(src.len())?;
         let record = Record { description: ticket.description(), ..Record::default() };
-        let source = |out: &mut [u8]| {
-            out.copy_from_slice(src);
-            Ok(())
-        };
-        sealer.seal_packet(ticket, &record, source, packet)
+        sealer.seal_packet(ticket, &record, &src[..], packet)
     }
 }
 
