@@ -95,6 +95,14 @@ pub enum Error {
         /// Why it is not available.
         reason: String,
     },
+    /// Metrics cannot be shown where they were asked for.
+    #[error("no metrics at {address}: {reason}")]
+    Metrics {
+        /// Where they were asked for.
+        address: std::net::SocketAddr,
+        /// Why not.
+        reason: String,
+    },
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     Random,

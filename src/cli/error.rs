@@ -122,6 +122,7 @@ fn judge(error: &Error) -> (Exit, Option<&'static str>) {
         }
         Error::TooLarge { .. } | Error::Geometry(_) | Error::UnknownFormat(_) => (Exit::Content, None),
         Error::BackendUnavailable { .. } => (Exit::Missing, Some("`chaosveil doctor` tells what this machine offers")),
+        Error::Metrics { .. } => (Exit::Missing, Some("name a free port of this machine: --metrics 127.0.0.1:9464")),
         Error::Io { source, .. } => judge_io(source.kind()),
         Error::KeyExhausted(_) | Error::Forked | Error::Random => (Exit::Other, None),
     }

@@ -45,10 +45,15 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use crate::pipeline::exporter;
+
 /// Encrypts and decrypts pictures and live video.
 #[derive(Parser)]
 #[command(name = "chaosveil", version, disable_help_subcommand = true, after_help = error::EXIT_CODES)]
 struct Arguments {
+    /// Show metrics for Prometheus at http://ADDR/metrics while this runs
+    #[arg(long, global = true, value_name = "ADDR", help_heading = "Metrics")]
+    metrics: Option<std::net::SocketAddr>,
     #[command(subcommand)]
     command: Command,
 }
@@ -74,6 +79,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(error.exit_code().clamp(0, u8::MAX.into()) as u8);
         }
     };
+    if let Some(address) = arguments.metrics
+        && let Err(error) = exporter::serve(address)
+    {
+        let failure = error::Failure::from(error);
+        failure.report();
+        return failure.exit_code();
+    }
     let done = match arguments.command {
         Command::Keygen(command) => command.run(),
         Command::Encrypt(command) => command.run(),

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pipeline::{BufferPool, Counter, Stats, ordered::Dropped},
+    pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
     seal::{DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, ReaderPolicy, Session, StreamReader, Verdict},
 };
 
@@ -335,6 +335,10 @@ mod imp {
 
         /// Refuses bad settings before anything flows.
         fn check(&self) -> Result<()> {
+            // Whoever cannot have metrics can have encryption all the same.
+            if let Err(error) = exporter::serve_as_asked() {
+                gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
+            }
             let settings = lock(&self.settings).clone();
             settings.identities()?;
             settings.common.engine().map(drop)
@@ -364,7 +368,7 @@ mod imp {
                     move |job| worker.run(job)
                 },
                 move || {
-                    counting.add(Counter::Dropped, 1);
+                    counting.add_because(Counter::Dropped, "worker-panic");
                     if let Some(element) = element.upgrade() {
                         events.post(element.upcast_ref(), "worker-panic", None, "a frame was dropped");
                     }
@@ -537,7 +541,7 @@ mod imp {
                 }
                 return;
             }
-            lock(&self.stats).add(Counter::Rejected, 1);
+            lock(&self.stats).add_because(Counter::Rejected, reason_of(&error));
             lock(&self.told).gap = true;
             self.post(reason_of(&error), counter, &error.to_string());
             let mut told = lock(&self.told);
@@ -641,6 +645,7 @@ mod imp {
                 }
             }
             self.hand_on(&runner, &stats, items)?;
+            stats.set_depth(runner.depth());
             Ok(gst::FlowSuccess::Ok)
         }
 
@@ -668,7 +673,7 @@ mod imp {
                 Dropped::Result(Decrypted::Rejected(counter, error)) => return self.reject(counter, error),
                 Dropped::Result(_) => None,
             };
-            stats.add(Counter::Dropped, 1);
+            stats.add_because(Counter::Dropped, "queue-full");
             let mut told = lock(&self.told);
             (told.gap, told.dropped) = (true, told.dropped + 1);
             drop(told);

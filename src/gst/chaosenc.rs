@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pipeline::{BufferPool, Counter, Stats, ordered::Dropped},
+    pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
     seal::{Recipients, StreamSecrets, StreamWriter},
 };
 
@@ -319,6 +319,10 @@ mod imp {
 
         /// Refuses bad settings before anything flows.
         fn check(&self) -> Result<()> {
+            // Whoever cannot have metrics can have encryption all the same.
+            if let Err(error) = exporter::serve_as_asked() {
+                gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
+            }
             let settings = lock(&self.settings).clone();
             settings.check_profile()?;
             settings.place()?;
@@ -355,7 +359,7 @@ mod imp {
                     move |job| worker.run(job)
                 },
                 move || {
-                    counting.add(Counter::Dropped, 1);
+                    counting.add_because(Counter::Dropped, "worker-panic");
                     if let Some(element) = element.upgrade() {
                         let detail = "a frame was dropped, not sent clear";
                         events.post(element.upcast_ref(), "worker-panic", None, detail);
@@ -436,6 +440,7 @@ mod imp {
             let ready = encrypter::serial(&encrypter).frame(buffer);
             let ready = ready.map_err(|error| self.failed(&error))?;
             self.submit(&runner, &stats, ready)?;
+            stats.set_depth(runner.depth());
             Ok(gst::FlowSuccess::Ok)
         }
 
@@ -450,7 +455,7 @@ mod imp {
                 Some(Dropped::Result(_)) => None,
                 Some(Dropped::Job(job)) => Some(job.counter()),
             };
-            stats.add(Counter::Dropped, 1);
+            stats.add_because(Counter::Dropped, "queue-full");
             self.events.post(self.obj().upcast_ref(), "dropped", counter, "the queue was full");
             Ok(())
         }

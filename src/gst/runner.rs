@@ -121,6 +121,11 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
         }
     }
 
+    /// Jobs and events on their way.
+    pub fn depth(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Waits until everything has left.
     pub fn drain(&self) {
         self.queue.drain();

@@ -2,8 +2,9 @@
 //!
 //! In: jobs from one thread. Out: their results, in the order of the jobs, to another thread. Knows frames as bytes and
 //! nothing of GStreamer. Read next: [`ordered`] (queue and workers), [`pool`] (recycled buffers), [`stats`] (counters,
-//! latency, time per stage).
+//! latency, time per stage), [`exporter`] (the same for Prometheus).
 
+pub mod exporter;
 pub mod ordered;
 pub mod pool;
 pub mod stats;

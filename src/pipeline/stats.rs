@@ -58,7 +58,8 @@ impl Counter {
         }
     }
 
-    fn series(self) -> &'static str {
+    /// Name of the series for Prometheus.
+    pub fn series(self) -> &'static str {
         match self {
             Counter::FramesIn => "chaosveil_frames_in_total",
             Counter::FramesOut => "chaosveil_frames_out_total",
@@ -106,9 +107,11 @@ pub struct Stats {
     counters: [AtomicU64; Counter::ALL.len()],
     stages_ns: [AtomicU64; Stage::ALL.len()],
     latency: Histogram,
+    labels: [(&'static str, String); 2],
     series: [metrics::Counter; Counter::ALL.len()],
     stage_series: [metrics::Histogram; Stage::ALL.len()],
     latency_series: metrics::Histogram,
+    depth: metrics::Gauge,
 }
 
 impl Stats {
@@ -119,6 +122,8 @@ impl Stats {
             counters: Default::default(),
             stages_ns: Default::default(),
             latency: Histogram::default(),
+            labels: labels(),
+            depth: metrics::gauge!("chaosveil_queue_depth", &labels()),
             series: Counter::ALL.map(|counter| metrics::counter!(counter.series(), &labels())),
             stage_series: Stage::ALL.map(|stage| {
                 let [element, direction] = labels();
@@ -137,10 +142,23 @@ impl Stats {
         self.series[counter as usize].increment(amount);
     }
 
-    /// Sets a counter that is known as a total.
+    /// Adds one for a reason, which the series has as a label. For what is rare: the label is looked up.
+    pub fn add_because(&self, counter: Counter, reason: &'static str) {
+        self.counters[counter as usize].fetch_add(1, Relaxed);
+        let [element, direction] = self.labels.clone();
+        metrics::counter!(counter.series(), &[element, direction, ("reason", reason.to_owned())]).increment(1);
+    }
+
+    /// Sets a counter that is known as a total. Where it goes back, for what was missing has come late, the series stays:
+    /// it counts what was missing at some time.
     pub fn set(&self, counter: Counter, total: u64) {
-        self.counters[counter as usize].store(total, Relaxed);
-        self.series[counter as usize].absolute(total);
+        let before = self.counters[counter as usize].swap(total, Relaxed);
+        self.series[counter as usize].increment(total.saturating_sub(before));
+    }
+
+    /// Tells how much is in the queue.
+    pub fn set_depth(&self, entries: usize) {
+        self.depth.set(entries as f64);
     }
 
     /// A counter's total.

@@ -4,5 +4,6 @@
 //! Read next: `process` (a program with a deadline), `pipelines` (one test for each script), `documentation`.
 
 mod documentation;
+mod metrics;
 mod pipelines;
 mod process;
