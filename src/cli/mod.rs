@@ -8,6 +8,7 @@
 //! both `streams` (a packet file with all its tracks), `output` (how a file gets its name), `error` (exit codes and
 //! advice).
 
+mod analyze;
 mod bench;
 mod byte_source;
 mod cipher_picture;
@@ -64,6 +65,7 @@ enum Command {
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
+    Analyze(analyze::Analyze),
     Bench(bench::Bench),
     Compare(compare::Compare),
     Doctor(doctor::Doctor),
@@ -91,6 +93,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Encrypt(command) => command.run(),
         Command::Decrypt(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Analyze(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Doctor(command) => command.run(),
