@@ -6,7 +6,7 @@
 #   --name NAME     of the result files (peers-ARCH)
 
 . "$(dirname "$0")/../pipelines/common.sh"
-option=([rounds]=9 [frames]=120 [sizes]=1920x1080,3840x2160 [name]=peers-$(uname -m))
+option=([rounds]=9 [frames]=120 [sizes]="1920x1080,3840x2160" [name]=peers-$(uname -m))
 parse_options "$@"
 sodium_version=0.15.0
 peers=$target/peers

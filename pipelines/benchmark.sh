@@ -22,7 +22,9 @@ else
     set_source
 fi
 [[ ${option[sink]} == fake ]] || display=autovideosink
-log=$workspace/benchmark.log
+# Its own: another run may be going on.
+log=$(mktemp --tmpdir="$workspace" benchmark.XXXXXX)
+trap 'rm -f "$log"' EXIT
 export GST_DEBUG=chaosenc:INFO,chaosdec:INFO GST_DEBUG_FILE=$log GST_DEBUG_NO_COLOR=1
 
 row() {

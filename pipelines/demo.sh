@@ -39,8 +39,10 @@ say "   $(wc -l <"$out/plain.sha256") frames, each with the time and the SHA-256
 say "3. Decrypting it with another key"
 rm -f "$out/other.key"
 chaosveil keygen -o "$out/other.key" >/dev/null
-if gst-launch-1.0 -q filesrc location="$out/clip.cveil" ! chaosdec identity-file="$out/other.key" ! \
-    filesink location="$out/other.raw" >"$out/other.log" 2>&1 || [[ -s $out/other.raw ]]; then
+# gst-launch-1.0 itself may miss an error that is told before it listens, and then waits for ever: hence the interrupt.
+if timeout --signal=INT --kill-after=10 10 gst-launch-1.0 -q filesrc location="$out/clip.cveil" ! \
+    chaosdec identity-file="$out/other.key" ! filesink location="$out/other.raw" >"$out/other.log" 2>&1 ||
+    [[ -s $out/other.raw ]]; then
     fail "ANOTHER KEY GOT THROUGH; see $out/other.log"
 fi
 say "   refused: $(grep -m 1 -o 'none of the given keys.*' "$out/other.log" || tail -n 1 "$out/other.log")"

@@ -103,7 +103,7 @@ impl Workplace {
         let said = stderr(&ran);
         assert_eq!(ran.status.code(), Some(code), "{:?}\n{said}", command.0);
         assert!(said.contains(message), "`{message}` is not in: {said}");
-        assert!(said.contains("chaosveil: ") || said.contains("Usage:"), "{said}");
+        assert!(["chaosveil: ", "Usage:", "error: "].iter().any(|start| said.contains(start)), "{said}");
         said
     }
 
