@@ -62,25 +62,17 @@ pub fn first_frames(path: &Path, frames: usize) -> Result<Picture, Failure> {
     let sink = element("to").downcast::<gst_app::AppSink>().expect("appsink is what it is called");
     // A refusal is told by the bus, below.
     let _ = pipeline.set_state(gst::State::Playing);
-    let picture = take(&sink, frames);
-    let said = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+    let picture = take(&pipeline, &sink, frames).map_err(|failure| failure.about(path.display()));
     // On its way down nothing can be done about a failure.
     let _ = pipeline.set_state(gst::State::Null);
-    picture?.ok_or_else(|| {
-        let reason = said.and_then(|message| match message.view() {
-            gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
-            _ => None,
-        });
-        let reason = reason.unwrap_or_else(|| "there is no video in it".into());
-        Failure::new(Exit::Content, format!("{}: {reason}", path.display()))
-    })
+    picture
 }
 
 /// Frames until there are enough, the end, or another size.
-fn take(sink: &gst_app::AppSink, frames: usize) -> Result<Option<Picture>, Failure> {
+fn take(pipeline: &gst::Pipeline, sink: &gst_app::AppSink, frames: usize) -> Result<Picture, Failure> {
     let mut picture: Option<Picture> = None;
     while picture.as_ref().is_none_or(|picture| picture.frames.len() < frames)
-        && let Some(sample) = sink.try_pull_sample(DECODING)
+        && let Some(sample) = next_sample(pipeline, sink)?
     {
         let Some((layout, bytes)) = unpadded(&sample)? else { break };
         let picture = picture.get_or_insert_with(|| Picture { layout: layout.clone(), frames: Vec::new() });
@@ -89,15 +81,33 @@ fn take(sink: &gst_app::AppSink, frames: usize) -> Result<Option<Picture>, Failu
         }
         picture.frames.push(bytes);
     }
-    if let Some(Picture { frames: taken, .. }) = &mut picture {
-        // A single picture has to do for all.
-        (taken.len()..frames).for_each(|_| taken.push(taken[0].clone()));
-    }
+    let mut picture = picture.ok_or_else(|| Failure::new(Exit::Content, "there is no video in it"))?;
+    // A single picture has to do for all.
+    (picture.frames.len()..frames).for_each(|_| picture.frames.push(picture.frames[0].clone()));
     Ok(picture)
 }
 
-/// How long the first frame may take.
-const DECODING: gst::ClockTime = gst::ClockTime::from_seconds(20);
+/// How often the bus is asked while a frame is waited for, and how long that is waited for.
+const PATIENCE: (gst::ClockTime, u32) = (gst::ClockTime::from_mseconds(50), 400);
+
+/// The next sample; `None` at the end, or where none comes.
+fn next_sample(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<Option<gst::Sample>, Failure> {
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    for _ in 0..PATIENCE.1 {
+        if let Some(sample) = sink.try_pull_sample(PATIENCE.0) {
+            return Ok(Some(sample));
+        }
+        if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
+            && let gst::MessageView::Error(error) = message.view()
+        {
+            return Err(Failure::new(Exit::Content, error.error().message()));
+        }
+        if sink.is_eos() {
+            break;
+        }
+    }
+    Ok(None)
+}
 
 fn unpadded(sample: &gst::Sample) -> Result<Option<(FrameLayout, Vec<u8>)>, Failure> {
     let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { return Ok(None) };
