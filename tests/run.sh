@@ -17,10 +17,12 @@ main() {
     mkdir -p "$workspace"
     step "install" 30m install
     step "format" 1m cargo fmt --check
-    step "shellcheck" 1m shellcheck --external-sources --source-path=SCRIPTDIR .ci/run tests/*.sh pipelines/*.sh benches/*.sh
+    step "shellcheck" 1m shellcheck --external-sources --source-path=SCRIPTDIR .ci/run tests/*.sh pipelines/*.sh \
+        benches/*.sh kernels/*.sh
     step "python environment" 10m python_environment
     step "second reader" 5m "$venv/bin/python" -m unittest discover -s tests/second_reader -t tests
     step "vectors" 10m "$venv/bin/python" tests/vectors/generate.py --check
+    step "kernels" 10m kernels/build_ptx.sh --check
     step "clippy" 20m cargo clippy --release --locked --all-targets -- -D warnings
     step "documentation" 10m env RUSTDOCFLAGS="-D warnings" \
         cargo doc --release --locked --no-deps --document-private-items
