@@ -196,13 +196,14 @@ fn a_pool_changes_nothing_but_the_time() {
 #[test]
 fn a_slice_is_sealed_like_what_is_written() {
     let lengths = [0, 1, 300, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 2 * SEGMENT_BYTES + 5];
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads"));
     for (profile, aead) in Profile::ALL.into_iter().flat_map(|p| [(p, Aead::Aes256Gcm), (p, Aead::ChaCha20Poly1305)]) {
-        let sealed = |as_slice: bool| {
+        let sealed = |as_slice: bool, pool: Option<Arc<rayon::ThreadPool>>| {
             let mut recipients = Recipients::default();
             recipients.set_preshared(Secret::new(PSK));
             let secrets = StreamSecrets::new([2; 32], [3; 16], [4; 32]);
             let mut writer = StreamWriter::new(profile, aead, &recipients, secrets).expect("valid");
-            let mut sealer = FrameSealer::new(writer.keys(), engine());
+            let mut sealer = FrameSealer::new(writer.keys(), Engine { pool, ..engine() });
             let mut packets = Vec::new();
             for len in lengths {
                 let (ticket, text, mut packet) = (writer.frame(len).expect("fits"), bytes(len), Vec::new());
@@ -219,7 +220,9 @@ fn a_slice_is_sealed_like_what_is_written() {
             }
             packets
         };
-        assert!(sealed(true) == sealed(false), "{profile:?} {aead:?}");
+        let written = sealed(false, None);
+        assert!(sealed(true, None) == written, "{profile:?} {aead:?}");
+        assert!(sealed(true, Some(pool.clone())) == written, "{profile:?} {aead:?}, threads");
     }
     let mut writer = writer(Profile::Hardened, Aead::Aes256Gcm);
     let (ticket, mut sealer) = (writer.frame(10).expect("fits"), FrameSealer::new(writer.keys(), engine()));
