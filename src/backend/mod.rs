@@ -17,6 +17,8 @@ mod avx2;
 )]
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[allow(
     clippy::needless_range_loop,
     reason = "iterator adapters are not inlined into functions with instructions enabled"
@@ -61,6 +63,10 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn keystream(&self, plan: &FramePlan, dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
     /// `dst[i] = src[p[i]]`: the other half.
     fn permute(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
+    /// Why another backend has taken this one's place, if it has, told once. Its frames were done all the same.
+    fn take_trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Opens a segment: its number, what was sealed, where it goes.
@@ -78,11 +84,13 @@ pub enum Choice {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL, DQ and VBMI.
     Avx512,
+    /// An NVIDIA GPU; only when asked for.
+    Cuda,
 }
 
 impl Choice {
     /// Every choice, in the order in which they are listed to users.
-    pub const ALL: [Choice; 4] = [Choice::Auto, Choice::Portable, Choice::Avx2, Choice::Avx512];
+    pub const ALL: [Choice; 5] = [Choice::Auto, Choice::Portable, Choice::Avx2, Choice::Avx512, Choice::Cuda];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
@@ -91,6 +99,7 @@ impl Choice {
             Choice::Portable => "portable",
             Choice::Avx2 => "avx2",
             Choice::Avx512 => "avx512",
+            Choice::Cuda => "cuda",
         }
     }
 
@@ -114,6 +123,14 @@ pub const ENVIRONMENT: &str = "CHAOSVEIL_BACKEND";
 /// # Errors
 /// [`Error::BackendUnavailable`] where this machine does not offer it.
 pub fn choose(choice: Choice) -> Result<Arc<dyn Backend>> {
+    choose_on(choice, 0)
+}
+
+/// As [`choose`]; `device` is the number of the GPU, where one is asked for.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_on(choice: Choice, device: usize) -> Result<Arc<dyn Backend>> {
     let choice = match (choice, std::env::var(ENVIRONMENT)) {
         (Choice::Auto, Ok(name)) if !name.is_empty() => Choice::from_name(&name)?,
         (choice, _) => choice,
@@ -121,6 +138,7 @@ pub fn choose(choice: Choice) -> Result<Arc<dyn Backend>> {
     let mut available = available();
     let found = match choice {
         Choice::Auto => Some(0),
+        Choice::Cuda => return cuda_device(device, available.swap_remove(0)),
         choice => available.iter().position(|backend| backend.name() == choice.name()),
     };
     match found {
@@ -132,7 +150,18 @@ pub fn choose(choice: Choice) -> Result<Arc<dyn Backend>> {
     }
 }
 
-/// The backends that this machine offers, fastest first: the first is what `Auto` takes. `portable` is always among them.
+#[cfg(feature = "cuda")]
+fn cuda_device(device: usize, stand_in: Arc<dyn Backend>) -> Result<Arc<dyn Backend>> {
+    Ok(Arc::new(cuda::Cuda::probe(device, stand_in)?))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_device(_: usize, _: Arc<dyn Backend>) -> Result<Arc<dyn Backend>> {
+    let reason = "this build has no CUDA: build it with --features cuda".into();
+    Err(Error::BackendUnavailable { name: "cuda".into(), reason })
+}
+
+/// The CPU backends that this machine offers, fastest first: the first is what `Auto` takes. `portable` is always among them.
 pub fn available() -> Vec<Arc<dyn Backend>> {
     let mut available: Vec<Arc<dyn Backend>> = Vec::new();
     #[cfg(target_arch = "x86_64")]

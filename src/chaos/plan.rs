@@ -5,12 +5,18 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{GROUP_SEED_BYTES, permutation::Permutation};
 
 /// Key of the chaotic stage for one frame, derived from the stream's chaos key and the frame's tags (FORMAT.md, section 5).
+#[derive(Clone)]
 pub struct FrameKey(Zeroizing<[u8; 32]>);
 
 impl FrameKey {
     /// Wraps 32 derived bytes.
     pub fn new(bytes: [u8; 32]) -> FrameKey {
         FrameKey(Zeroizing::new(bytes))
+    }
+
+    /// The bytes, for those who derive lanes elsewhere.
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The extendable output with the given name, "lanes" or "perm".
@@ -26,13 +32,16 @@ impl FrameKey {
 /// its largest frame.
 pub struct FramePlan {
     len: usize,
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "what derives lanes elsewhere needs it"))]
+    key: FrameKey,
     lanes: blake3::OutputReader,
     permutation: Permutation,
 }
 
 impl Default for FramePlan {
     fn default() -> Self {
-        FramePlan { len: 0, lanes: FrameKey::new([0; 32]).output("lanes"), permutation: Permutation::default() }
+        let key = FrameKey::new([0; 32]);
+        FramePlan { len: 0, lanes: key.output("lanes"), key, permutation: Permutation::default() }
     }
 }
 
@@ -40,9 +49,16 @@ impl FramePlan {
     /// Prepares the stage for a frame of `len` bytes under `key`.
     pub fn prepare(&mut self, key: &FrameKey, len: usize) {
         self.len = len;
+        self.key = key.clone();
         self.lanes.zeroize();
         self.lanes = key.output("lanes");
         self.permutation.draw(len, key.output("perm"));
+    }
+
+    /// Key of the frame.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn key(&self) -> &FrameKey {
+        &self.key
     }
 
     /// Length of the frame in bytes.

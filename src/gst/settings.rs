@@ -21,6 +21,8 @@ pub struct CommonSettings {
     pub key: Option<Result<Secret, usize>>,
     /// Who runs the chaotic stage.
     pub backend: Backend,
+    /// Number of the GPU.
+    pub cuda_device: u32,
     /// Worker threads; 0 stands for as many as there are cores, at most four.
     pub workers: u32,
     /// Threads for each frame.
@@ -50,6 +52,7 @@ impl CommonSettings {
                 .blurb("Who runs the chaotic stage")
                 .mutable_ready()
                 .build(),
+            number("cuda-device", "CUDA device", "Number of the GPU that backend=cuda takes", 0, 63, 0),
             number("workers", "Workers", "Frames worked on at the same time (0 = cores, at most 4)", 0, 64, 0),
             number("threads-per-frame", "Threads per frame", "Threads that share the work on one frame", 1, 64, 1),
             number("queue-depth", "Queue depth", "Frames in flight at most (0 = two more than workers)", 0, 256, 0),
@@ -74,6 +77,7 @@ impl CommonSettings {
             "passphrase-file" => self.passphrase_file = value.get::<Option<String>>().expect(get).map(PathBuf::from),
             "key" => self.set_key(value.get::<Option<glib::Bytes>>().expect(get)),
             "backend" => self.backend = value.get().expect(get),
+            "cuda-device" => self.cuda_device = value.get().expect(get),
             "workers" => self.workers = value.get().expect(get),
             "threads-per-frame" => self.threads_per_frame = value.get().expect(get),
             "queue-depth" => self.queue_depth = value.get().expect(get),
@@ -89,6 +93,7 @@ impl CommonSettings {
             "key-file" => path_value(&self.key_file),
             "passphrase-file" => path_value(&self.passphrase_file),
             "backend" => self.backend.to_value(),
+            "cuda-device" => self.cuda_device.to_value(),
             "workers" => self.workers.to_value(),
             "threads-per-frame" => self.threads_per_frame.max(1).to_value(),
             "queue-depth" => self.queue_depth.to_value(),
@@ -148,7 +153,7 @@ impl CommonSettings {
                     })?,
             )),
         };
-        Ok(Engine { backend: backend::choose(self.backend.into())?, pool })
+        Ok(Engine { backend: backend::choose_on(self.backend.into(), self.cuda_device as usize)?, pool })
     }
 }
 

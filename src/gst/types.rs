@@ -95,6 +95,9 @@ pub enum Backend {
     /// AVX-512.
     #[enum_value(name = "AVX-512 F, BW, VL, DQ, VBMI", nick = "avx512")]
     Avx512,
+    /// An NVIDIA GPU.
+    #[enum_value(name = "CUDA: an NVIDIA GPU; a CPU backend takes over where it fails", nick = "cuda")]
+    Cuda,
 }
 
 impl From<Backend> for backend::Choice {
@@ -104,6 +107,7 @@ impl From<Backend> for backend::Choice {
             Backend::Portable => backend::Choice::Portable,
             Backend::Avx2 => backend::Choice::Avx2,
             Backend::Avx512 => backend::Choice::Avx512,
+            Backend::Cuda => backend::Choice::Cuda,
         }
     }
 }

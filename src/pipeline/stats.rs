@@ -27,11 +27,13 @@ pub enum Counter {
     Replayed,
     /// Frames and headers that did not verify.
     Rejected,
+    /// Backends whose place another had to take.
+    BackendFailures,
 }
 
 impl Counter {
     /// Every counter.
-    pub const ALL: [Counter; 9] = [
+    pub const ALL: [Counter; 10] = [
         Counter::FramesIn,
         Counter::FramesOut,
         Counter::BytesIn,
@@ -41,6 +43,7 @@ impl Counter {
         Counter::Reordered,
         Counter::Replayed,
         Counter::Rejected,
+        Counter::BackendFailures,
     ];
 
     /// Name of the field in `stats`.
@@ -55,6 +58,7 @@ impl Counter {
             Counter::Reordered => "reordered",
             Counter::Replayed => "replayed",
             Counter::Rejected => "rejected",
+            Counter::BackendFailures => "backend-failures",
         }
     }
 
@@ -70,6 +74,7 @@ impl Counter {
             Counter::Reordered => "chaosveil_reordered_total",
             Counter::Replayed => "chaosveil_replayed_total",
             Counter::Rejected => "chaosveil_rejected_total",
+            Counter::BackendFailures => "chaosveil_backend_failures_total",
         }
     }
 }

@@ -1,5 +1,11 @@
 //! The CUDA kernels, proved without a GPU: their sources run on the CPU, thread by thread in several orders, and must give
-//! what the scalar reference gives, bit for bit; the PTX that is shipped must be that of these sources.
+//! what the scalar reference gives, bit for bit; the PTX that is shipped must be that of these sources. `driver` runs the
+//! host side on a stand-in driver.
+
+mod driver;
+#[path = "../scripts/process.rs"]
+#[allow(dead_code, reason = "the scripts' tests need more of it")]
+mod process;
 
 use std::{
     fs,
@@ -17,15 +23,20 @@ use gstchaosveil::chaos::{
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The kernels compiled for the CPU. Rounding is that of single IEEE operations: nothing is contracted.
-fn emulator() -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulate");
-    let source = Path::new(ROOT).join("tests/kernels/emulate.cpp");
+/// Compiles one of this folder's programs. Rounding is that of single IEEE operations: nothing is contracted.
+fn compile(source: &str, program: &Path, more: &[&str]) {
+    let source = Path::new(ROOT).join("tests/kernels").join(source);
     let exact =
         ["-std=c++17", "-O2", "-ffp-contract=off", "-fno-fast-math", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"];
-    let compiled = Command::new("g++").args(exact).args(["-x", "c++"]).arg(source).arg("-o").arg(&program).output();
+    let compiled = Command::new("g++").args(exact).args(more).arg(source).arg("-o").arg(program).output();
     let compiled = compiled.expect("g++ of build-essential");
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+}
+
+/// The kernels as a program for the CPU.
+fn emulator() -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulate");
+    compile("emulate.cpp", &program, &[]);
     program
 }
 

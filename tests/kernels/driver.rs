@@ -1,0 +1,142 @@
+//! The host side of the CUDA backend, run by the real program and the real elements on a stand-in driver, which does
+//! nothing before it is waited for and fails when it is told to.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+use crate::{
+    compile,
+    process::{BUILT, Finished, Running, environment},
+};
+
+/// A folder with the stand-in driver.
+static DRIVER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stand-in driver");
+    fs::create_dir_all(&folder).expect("a folder");
+    let shared = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-soname,libcuda.so"];
+    compile("fake_cuda.cpp", &folder.join("libcuda.so"), &shared);
+    folder
+});
+
+/// A folder for one test, with a key.
+struct Scene(tempfile::TempDir);
+
+impl Scene {
+    fn new() -> Scene {
+        let scene = Scene(tempfile::tempdir().expect("a folder"));
+        scene.run("chaosveil", "keygen --preshared -o psk.key", &[]).success();
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a program with the stand-in driver, or with the folder that `settings` name.
+    fn run(&self, program: &str, line: &str, settings: &[(&str, &str)]) -> Finished {
+        let program = if program == "chaosveil" { BUILT.join(program) } else { program.into() };
+        let mut command = Command::new(program);
+        command.args(line.split_whitespace()).envs(environment()).env("LD_LIBRARY_PATH", &*DRIVER);
+        command.envs(settings.iter().copied()).env_remove("CHAOSVEIL_BACKEND");
+        Running::start(command, self.0.path()).finish()
+    }
+
+    fn chaosveil(&self, line: &str, settings: &[(&str, &str)]) -> Finished {
+        self.run("chaosveil", line, settings)
+    }
+}
+
+fn picture(width: u32, height: u32) -> image::RgbImage {
+    image::RgbImage::from_fn(width, height, |x, y| [(x * 7 + y) as u8, (y * 31) as u8, (x * y) as u8].into())
+}
+
+#[test]
+fn what_the_gpu_seals_the_cpu_opens() {
+    let scene = Scene::new();
+    for (width, height) in [(1, 1), (86, 1), (128, 128), (129, 127), (400, 300)] {
+        picture(width, height).save(scene.path("plain.png")).expect("written");
+        scene.chaosveil("encrypt -k psk.key --backend cuda --force plain.png -o cipher.png", &[]).success();
+        for backend in ["portable", "auto", "cuda"] {
+            let line = format!("decrypt -k psk.key --backend {backend} --force cipher.png -o back.bmp");
+            scene.chaosveil(&line, &[]).success();
+            let back = image::open(scene.path("back.bmp")).expect("a picture").to_rgb8();
+            assert!(back == picture(width, height), "{width}x{height} {backend}");
+        }
+    }
+}
+
+/// Frames on several streams at once, through elements, on the GPU and back on another backend.
+#[test]
+fn streams_overlap_and_stay_apart() {
+    let scene = Scene::new();
+    let source = "videotestsrc num-buffers=20 pattern=ball ! video/x-raw,format=I420,width=160,height=120";
+    scene.run("gst-launch-1.0", &format!("-q {source} ! filesink location=plain"), &[]).success();
+    for (encrypter, decrypter) in [("cuda", "portable"), ("portable", "cuda"), ("cuda", "cuda")] {
+        let line = format!(
+            "-q {source} ! chaosenc key-file=psk.key backend={encrypter} workers=4 ! \
+             chaosdec key-file=psk.key backend={decrypter} workers=4 ! filesink location=decrypted"
+        );
+        scene.run("gst-launch-1.0", &line, &[]).success();
+        let same =
+            fs::read(scene.path("plain")).expect("written") == fs::read(scene.path("decrypted")).expect("written");
+        assert!(same, "{encrypter}, {decrypter}");
+    }
+}
+
+/// Wherever the device fails, every frame still goes through, sealed; a message and a counter say what happened.
+#[test]
+fn a_failing_device_costs_no_frame() {
+    let scene = Scene::new();
+    let source = "videotestsrc num-buffers=12 pattern=ball ! video/x-raw,format=I420,width=96,height=64";
+    scene.run("gst-launch-1.0", &format!("-q {source} ! filesink location=plain"), &[]).success();
+    for failure in ["alloc:1", "alloc:4", "copy:1", "copy:8", "launch:1", "launch:5", "wait:1", "wait:6"] {
+        let line = format!(
+            "-m {source} ! chaosenc key-file=psk.key backend=cuda workers=2 ! \
+             chaosdec key-file=psk.key backend=portable ! filesink location=decrypted"
+        );
+        let settings = [("FAKE_CUDA_FAIL", failure), ("GST_DEBUG", "chaosenc:INFO"), ("GST_DEBUG_NO_COLOR", "1")];
+        let ran = scene.run("gst-launch-1.0", &line, &settings).success();
+        let same =
+            fs::read(scene.path("plain")).expect("written") == fs::read(scene.path("decrypted")).expect("written");
+        assert!(same, "{failure}");
+        assert!(
+            ran.stdout.contains("backend-failed") && ran.stdout.contains("CUDA_ERROR"),
+            "{failure}: {}",
+            ran.stdout
+        );
+        assert!(ran.stderr.contains("backend-failures=(guint64)1"), "{failure}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("panicked"), "{failure}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn no_driver_an_old_one_no_device_and_a_stub_are_told_and_nothing_more() {
+    let scene = Scene::new();
+    picture(10, 10).save(scene.path("plain.png")).expect("written");
+    fs::create_dir(scene.path("stub")).expect("a folder");
+    fs::write(scene.path("empty.cpp"), "int nothing;").expect("written");
+    let built = Command::new("g++")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(scene.path("stub/libcuda.so"))
+        .arg(scene.path("empty.cpp"))
+        .status();
+    assert!(built.expect("g++ of build-essential").success());
+    let stub = scene.path("stub");
+    let stub = stub.to_str().expect("text");
+    for (settings, told) in [
+        (("FAKE_CUDA_VERSION", "11080"), "older than CUDA 12.0"),
+        (("FAKE_CUDA_DEVICES", "0"), "no device 0"),
+        (("LD_LIBRARY_PATH", stub), "lacks cuInit"),
+        (("LD_LIBRARY_PATH", ""), "no NVIDIA driver"),
+    ] {
+        let refused = scene.chaosveil("encrypt -k psk.key --backend cuda plain.png -o x.cveil", &[settings]).failure(5);
+        assert!(refused.stderr.contains(told) && !refused.stderr.contains("panicked"), "{}", refused.stderr);
+        let doctor = scene.chaosveil("doctor", &[settings]);
+        assert!(doctor.stdout.contains(told) && !doctor.stderr.contains("panicked"), "{}", doctor.stderr);
+        scene.chaosveil("encrypt -k psk.key --force plain.png -o y.cveil", &[settings]).success();
+    }
+}
