@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     process::{Command, ExitCode},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use cpu_time::ProcessTime;
@@ -139,6 +139,7 @@ fn run(line: &str, (width, height): (u32, u32), frames: u64) -> Figures {
     let mut clocks = None;
     for number in 0..WARM_UP + frames {
         if number == WARM_UP {
+            wait_until_idle(&source);
             clocks = Some((ProcessTime::now(), Instant::now()));
         }
         let mut buffer = buffers[number as usize % BUFFERS].clone();
@@ -155,6 +156,16 @@ fn run(line: &str, (width, height): (u32, u32), frames: u64) -> Figures {
     assert!(matches!(last.map(|last| last.type_()), Some(gst::MessageType::Eos)), "no end: {line}");
     pipeline.set_state(gst::State::Null).expect("stops");
     Figures { cpu_ms: cpu.as_secs_f64() * 1e3 / frames as f64, fps: frames as f64 / wall.as_secs_f64() }
+}
+
+/// What was pushed has come out: the source has nothing more, whoever works on a buffer is waited for, and whoever queues
+/// them drains.
+fn wait_until_idle(source: &gst_app::AppSrc) {
+    while source.current_level_buffers() > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(2));
+    source.static_pad("src").expect("a source").peer_query(&mut gst::query::Drain::new());
 }
 
 /// Keys that cannot stand on a line.

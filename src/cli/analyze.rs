@@ -2,10 +2,7 @@
 
 use std::io::Write;
 
-use super::{
-    error::{Exit, Failure},
-    sealing::BackendArgument,
-};
+use super::{error::Failure, sealing::BackendArgument};
 use crate::analysis::keystream::{Keystream, Layout, Stream};
 
 /// Write the chaotic stage's keystream to stdout, for PractRand, dieharder or TestU01
@@ -48,13 +45,13 @@ impl Analyze {
         while left > 0 {
             let frame = keystream.next_frame();
             let len = left.min(frame.len() as u64);
-            match stdout.write_all(&frame[..len as usize]) {
+            match stdout.write_all(&frame[..len as usize]).and_then(|()| stdout.flush()) {
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
                 written => written.map_err(|error| Failure::io("stdout", error))?,
             }
             left -= len;
         }
-        stdout.flush().map_err(|error| Failure::new(Exit::Other, format!("stdout: {error}")))
+        Ok(())
     }
 }
 

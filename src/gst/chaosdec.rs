@@ -5,6 +5,7 @@
 //! ```
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, LazyLock, Mutex},
     time::Instant,
@@ -24,7 +25,8 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
+    backend::Backend,
+    pipeline::{BufferPool, Counter, Stats, exporter, ordered},
     seal::{DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, ReaderPolicy, Session, StreamReader, Verdict},
 };
 
@@ -98,6 +100,8 @@ struct Told {
     /// What our running time is ahead of the sender's, in nanoseconds, if the stream was joined late or follows another.
     ahead_ns: Option<i128>,
     frames: u64,
+    /// The newest counter that was admitted.
+    newest: Option<u64>,
     /// Counters of this stream, and of all before it, that have not come.
     lost: u64,
     lost_before: u64,
@@ -108,10 +112,39 @@ struct Told {
     gap: bool,
     /// A local flush has thrown frames away.
     flushed: bool,
-    /// Frames dropped here whose counters the replay window has yet to miss.
-    dropped: u64,
+    /// What was dropped here before the replay window could see it.
+    dropped: Dropped,
     /// Why the stream could not be opened, told at its end.
     refusal: Option<Error>,
+}
+
+/// Frames that were dropped here: their counters have come, although the replay window misses them.
+#[derive(Default)]
+struct Dropped {
+    counters: BTreeSet<u64>,
+    /// Of cipher pictures, whose counters nobody has read by then.
+    unknown: u64,
+}
+
+/// Counters remembered.
+const DROPPED_REMEMBERED: usize = 4096;
+
+impl Dropped {
+    fn note(&mut self, counter: Option<u64>) {
+        let Some(counter) = counter else { return self.unknown += 1 };
+        self.counters.insert(counter);
+        if self.counters.len() > DROPPED_REMEMBERED {
+            self.counters.pop_first();
+        }
+    }
+
+    /// How many of them lie between the newest counter before and this one; those up to here are forgotten.
+    fn take(&mut self, newest: Option<u64>, counter: u64) -> u64 {
+        let later = self.counters.split_off(&counter);
+        let passed = std::mem::replace(&mut self.counters, later);
+        let between = passed.into_iter().filter(|&dropped| newest.is_none_or(|newest| dropped > newest)).count();
+        between as u64 + std::mem::take(&mut self.unknown)
+    }
 }
 
 impl Told {
@@ -126,16 +159,15 @@ impl Told {
 
     /// The replay window misses so many counters of this stream, `before` of them already then. Those that were dropped
     /// here have come. Returns how many more have not.
-    fn count_lost(&mut self, before: u64, now: u64) -> u64 {
+    fn count_lost(&mut self, counter: u64, before: u64, now: u64) -> u64 {
         if now < before {
             self.lost = self.lost.saturating_sub(before - now);
             return 0;
         }
         let missing = now - before;
-        let dropped = missing.min(self.dropped);
-        self.dropped -= dropped;
-        self.lost += missing - dropped;
-        missing - dropped
+        let here = self.dropped.take(self.newest, counter).min(missing);
+        self.lost += missing - here;
+        missing - here
     }
 
     /// Counters of all streams that have not come.
@@ -169,7 +201,7 @@ mod imp {
         stats: Mutex<Arc<Stats>>,
         latency: Latency,
         events: Arc<Events>,
-        backend_name: Mutex<&'static str>,
+        backend: Mutex<Option<Arc<dyn Backend>>>,
     }
 
     #[glib::object_subclass]
@@ -222,7 +254,7 @@ mod imp {
                 stats: Mutex::new(Arc::new(Stats::new("chaosdec", "decrypt"))),
                 latency: Latency::default(),
                 events: Arc::default(),
-                backend_name: Mutex::new(""),
+                backend: Mutex::default(),
             }
         }
     }
@@ -321,6 +353,7 @@ mod imp {
                 // Workers are joined when the run goes, and not under the lock.
                 let run = lock(&self.run).take();
                 drop(run);
+                self.tell_depth();
                 gst::info!(CAT, imp = self, "{}", self.obj().property::<gst::Structure>("stats"));
             }
             Ok(success)
@@ -347,7 +380,8 @@ mod imp {
         fn start(&self) -> Result<()> {
             let settings = lock(&self.settings).clone();
             let engine = settings.common.engine()?;
-            *lock(&self.backend_name) = engine.backend.name();
+            *lock(&self.backend) = Some(engine.backend.clone());
+            self.latency.begin();
             let stats = Arc::new(Stats::new(&self.obj().name(), "decrypt"));
             *lock(&self.stats) = stats.clone();
             *lock(&self.told) = Told::default();
@@ -370,6 +404,7 @@ mod imp {
                 move || {
                     counting.add_because(Counter::Dropped, "worker-panic");
                     if let Some(element) = element.upgrade() {
+                        lock(&element.imp().told).dropped.note(None);
                         events.post(element.upcast_ref(), "worker-panic", None, "a frame was dropped");
                     }
                 },
@@ -384,7 +419,7 @@ mod imp {
 
         fn stats_structure(&self) -> gst::Structure {
             let told = lock(&self.told);
-            let mut structure = stats::structure(&lock(&self.stats), *lock(&self.backend_name));
+            let mut structure = stats::structure(&lock(&self.stats), self.backend_name());
             structure.set("end-seen", told.ended);
             structure
         }
@@ -458,6 +493,8 @@ mod imp {
             {
                 buffer.set_flags(buffer.flags() | gst::BufferFlags::DISCONT);
             }
+            self.tell_trouble();
+            self.tell_depth();
             let most = lock(&self.settings).common.most_at_once();
             if self.latency.note_work(frame.work, most) {
                 latency::post(self.obj().upcast_ref());
@@ -488,11 +525,15 @@ mod imp {
             let verdict = session.admit(counter);
             let after = session.lost();
             if before == after {
+                let mut told = lock(&self.told);
+                told.newest = told.newest.max(Some(counter));
                 return verdict;
             }
             let (more, total) = {
                 let mut told = lock(&self.told);
-                (told.count_lost(before, after), told.all_lost())
+                let more = told.count_lost(counter, before, after);
+                told.newest = told.newest.max(Some(counter));
+                (more, told.all_lost())
             };
             lock(&self.stats).set(Counter::Lost, total);
             if more > 0 {
@@ -510,7 +551,8 @@ mod imp {
                     let mut told = lock(&self.told);
                     let cut_off = told.opened && !told.ended;
                     (told.opened, told.ended, told.frames, told.flushed) = (true, false, 0, false);
-                    (told.lost_before, told.lost, told.dropped) = (told.all_lost(), 0, 0);
+                    (told.lost_before, told.lost) = (told.all_lost(), 0);
+                    (told.dropped, told.newest) = (Dropped::default(), None);
                     drop(told);
                     if cut_off && lock(&self.pictures).is_none() {
                         self.post("truncated", None, "another stream began before the end record of the last one");
@@ -618,6 +660,24 @@ mod imp {
             }
         }
 
+        fn backend_name(&self) -> &'static str {
+            lock(&self.backend).as_ref().map_or("", |backend| backend.name())
+        }
+
+        fn tell_depth(&self) {
+            let depth = self.parts().map_or(0, |(_, runner)| runner.depth());
+            lock(&self.stats).set_depth(depth);
+        }
+
+        /// Tells that another backend has taken over, if one has.
+        fn tell_trouble(&self) {
+            let trouble = lock(&self.backend).as_ref().and_then(|backend| backend.take_trouble());
+            if let Some(trouble) = trouble {
+                lock(&self.stats).add(Counter::BackendFailures, 1);
+                self.post("backend-failed", None, &trouble);
+            }
+        }
+
         fn post(&self, reason: &str, counter: Option<u64>, detail: &str) {
             self.events.post(self.obj().upcast_ref(), reason, counter, detail);
         }
@@ -645,7 +705,7 @@ mod imp {
                 }
             }
             self.hand_on(&runner, &stats, items)?;
-            stats.set_depth(runner.depth());
+            self.tell_depth();
             Ok(gst::FlowSuccess::Ok)
         }
 
@@ -666,16 +726,17 @@ mod imp {
             Ok(())
         }
 
-        fn note_dropped(&self, stats: &Stats, dropped: Dropped<DecryptJob, Decrypted>) {
+        fn note_dropped(&self, stats: &Stats, dropped: ordered::Dropped<DecryptJob, Decrypted>) {
             let counter = match dropped {
-                Dropped::Job(job) => job.counter(),
-                Dropped::Result(Decrypted::Frame(frame)) => Some(frame.counter),
-                Dropped::Result(Decrypted::Rejected(counter, error)) => return self.reject(counter, error),
-                Dropped::Result(_) => None,
+                ordered::Dropped::Job(job) => job.counter(),
+                ordered::Dropped::Result(Decrypted::Frame(frame)) => Some(frame.counter),
+                ordered::Dropped::Result(Decrypted::Rejected(counter, error)) => return self.reject(counter, error),
+                ordered::Dropped::Result(_) => None,
             };
             stats.add_because(Counter::Dropped, "queue-full");
             let mut told = lock(&self.told);
-            (told.gap, told.dropped) = (true, told.dropped + 1);
+            told.gap = true;
+            told.dropped.note(counter);
             drop(told);
             self.post("dropped", counter, "the queue was full");
         }
@@ -697,7 +758,7 @@ mod imp {
                     let mut told = lock(&self.told);
                     (told.description, told.caps, told.ended, told.flushed) = (None, None, false, true);
                     (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
-                    told.dropped = 0;
+                    (told.dropped, told.newest) = (Dropped::default(), None);
                     drop(told);
                     let forwarded = self.src_pad.push_event(event);
                     // A pad that was deactivated meanwhile stays so.

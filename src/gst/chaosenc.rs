@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
     seal::{Recipients, StreamSecrets, StreamWriter},
 };
@@ -143,7 +144,7 @@ mod imp {
         stats: Mutex<Arc<Stats>>,
         latency: Latency,
         events: Arc<Events>,
-        backend_name: Mutex<&'static str>,
+        backend: Mutex<Option<Arc<dyn Backend>>>,
     }
 
     #[glib::object_subclass]
@@ -194,7 +195,7 @@ mod imp {
                 stats: Mutex::new(Arc::new(Stats::new("chaosenc", "encrypt"))),
                 latency: Latency::default(),
                 events: Arc::default(),
-                backend_name: Mutex::new(""),
+                backend: Mutex::default(),
             }
         }
     }
@@ -230,7 +231,7 @@ mod imp {
 
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
             if pspec.name() == "stats" {
-                return stats::structure(&lock(&self.stats), *lock(&self.backend_name)).to_value();
+                return stats::structure(&lock(&self.stats), self.backend_name()).to_value();
             }
             let settings = lock(&self.settings);
             if let Some(value) = settings.common.get(pspec.name()) {
@@ -305,6 +306,7 @@ mod imp {
                 // Workers are joined when the run goes, and not under the lock.
                 let run = lock(&self.run).take();
                 drop(run);
+                self.tell_depth();
                 gst::info!(CAT, imp = self, "{}", self.obj().property::<gst::Structure>("stats"));
             }
             Ok(success)
@@ -344,7 +346,8 @@ mod imp {
             let writer = StreamWriter::new(profile, aead, &settings.recipients()?, StreamSecrets::random()?)?;
             let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
             let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
-            *lock(&self.backend_name) = engine.backend.name();
+            *lock(&self.backend) = Some(engine.backend.clone());
+            self.latency.begin();
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
             *lock(&self.stats) = stats.clone();
             let pool = BufferPool::new(settings.common.capacity() + 2);
@@ -410,12 +413,32 @@ mod imp {
             }
         }
 
+        fn backend_name(&self) -> &'static str {
+            lock(&self.backend).as_ref().map_or("", |backend| backend.name())
+        }
+
+        fn tell_depth(&self) {
+            let depth = self.parts().map_or(0, |(_, runner)| runner.depth());
+            lock(&self.stats).set_depth(depth);
+        }
+
+        /// Tells that another backend has taken over, if one has.
+        fn tell_trouble(&self) {
+            let trouble = lock(&self.backend).as_ref().and_then(|backend| backend.take_trouble());
+            if let Some(trouble) = trouble {
+                lock(&self.stats).add(Counter::BackendFailures, 1);
+                self.events.post(self.obj().upcast_ref(), "backend-failed", None, &trouble);
+            }
+        }
+
         fn failed(&self, error: &Error) -> gst::FlowError {
             gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
             gst::FlowError::Error
         }
 
         fn push(&self, buffer: gst::Buffer, frame: Option<Finished>) -> Result<gst::FlowSuccess, gst::FlowError> {
+            self.tell_trouble();
+            self.tell_depth();
             if let Some(frame) = &frame {
                 let most = lock(&self.settings).common.most_at_once();
                 if self.latency.note_work(frame.work, most) {
@@ -440,7 +463,7 @@ mod imp {
             let ready = encrypter::serial(&encrypter).frame(buffer);
             let ready = ready.map_err(|error| self.failed(&error))?;
             self.submit(&runner, &stats, ready)?;
-            stats.set_depth(runner.depth());
+            self.tell_depth();
             Ok(gst::FlowSuccess::Ok)
         }
 

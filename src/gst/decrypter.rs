@@ -137,6 +137,8 @@ pub struct Decrypter {
     picture: CipherPicture,
     engine: Engine,
     pool: Arc<BufferPool>,
+    /// For what is small: a frame's buffer would have to be filled again.
+    prefixes: Arc<BufferPool>,
 }
 
 impl DecryptJob {
@@ -168,7 +170,8 @@ pub enum Item {
 impl Decrypter {
     /// A run that has not met its stream yet.
     pub fn new(reader: StreamReader, engine: Engine, pool: Arc<BufferPool>) -> Decrypter {
-        Decrypter { reader, scanner: PacketScanner::default(), picture: CipherPicture::default(), engine, pool }
+        let (scanner, picture) = (PacketScanner::default(), CipherPicture::default());
+        Decrypter { reader, scanner, picture, engine, pool, prefixes: BufferPool::new(PREFIXES_KEPT) }
     }
 
     /// Takes bytes of packets and appends what came of them to `items`.
@@ -233,7 +236,7 @@ impl Decrypter {
         let frame = video::read_planes(&buffer, &cipher, |planes| picture.read_headers(&cipher.layout, planes))?;
         let news = self.reader.header(picture.header())?;
         let session = self.reader.session().ok_or(Error::NotOurs)?;
-        let mut prefix = self.pool.take();
+        let mut prefix = self.prefixes.take();
         memory::resize(&mut prefix, picture.prefix().len());
         prefix.copy_from_slice(picture.prefix());
         let input = Input::Picture { buffer, cipher, frame, prefix };
@@ -275,6 +278,8 @@ fn told(session: Arc<Session>, news: HeaderNews) -> Option<Item> {
     (news != HeaderNews::Repeated).then(|| Item::Pass(Decrypted::News(session, news)))
 }
 
+/// Buffers for what stands before a cipher picture's payload.
+const PREFIXES_KEPT: usize = 64;
 /// Descriptions kept in GStreamer's terms.
 const DESCRIBED_KEPT: usize = 64;
 

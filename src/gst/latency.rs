@@ -22,6 +22,12 @@ pub struct Latency {
 }
 
 impl Latency {
+    /// A new run: nothing is known of its work yet.
+    pub fn begin(&self) {
+        self.work_ns.store(0, Relaxed);
+        self.more_periods.store(0, Relaxed);
+    }
+
     /// Takes the framerate of frames with these caps, or with the caps inside packets of these. True if another latency
     /// is to be told.
     pub fn set_caps(&self, caps: &gst::CapsRef) -> bool {

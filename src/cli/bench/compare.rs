@@ -28,6 +28,9 @@ pub fn table(old: &Report, new: &Report) -> String {
 
 fn write(text: &mut String, old: &Report, new: &Report) -> std::fmt::Result {
     writeln!(text, "\nbefore: {}; commit {}", old.machine, old.commit.as_deref().unwrap_or("unknown"))?;
+    if !new.rows.iter().any(|row| old.rows.iter().any(|before| before.key() == row.key())) {
+        return writeln!(text, "nothing that was measured then was measured now");
+    }
     let mut picture = String::new();
     for row in &new.rows {
         let Some(before) = old.rows.iter().find(|before| before.key() == row.key()) else { continue };

@@ -1,7 +1,7 @@
 //! The whole `chaosenc` as a stage: frames are pushed into it from a pad, as a source would, and timed where they come out.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -27,6 +27,9 @@ struct Element {
     _out: gst::Pad,
     frames: Vec<gst::Buffer>,
     pushed: u64,
+    /// How many had been pushed when this turn began.
+    begun: u64,
+    workers: usize,
     arrivals: Arc<Mutex<Vec<Instant>>>,
     backend: &'static str,
     profile: Profile,
@@ -72,6 +75,8 @@ pub fn stage(case: &Case, backend: &BackendArgument) -> Result<Box<dyn Stage>, F
         _out: out,
         frames,
         pushed: 0,
+        begun: 0,
+        workers: case.threads,
         arrivals,
         backend: case.backend.name(),
         profile: case.profile,
@@ -119,6 +124,10 @@ impl Element {
         }
     }
 
+    fn arrivals(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failure(&self) -> Failure {
         loop {
             match self.graph.news_at_hand() {
@@ -154,11 +163,19 @@ impl Stage for Element {
 
     fn drain(&mut self) {
         self.feed.peer_query(&mut gst::query::Drain::new());
+        // What has left the queue is being pushed, and no more than that.
+        while (self.arrivals().len() as u64) < self.pushed - self.begun {
+            std::thread::yield_now();
+        }
+        self.begun = self.pushed;
+    }
+
+    fn in_parallel(&self) -> bool {
+        self.workers > 1
     }
 
     fn intervals_ns(&mut self) -> Option<Vec<u64>> {
-        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = std::mem::take(&mut *arrivals);
+        let times = std::mem::take(&mut *self.arrivals());
         Some(times.windows(2).map(|pair| (pair[1] - pair[0]).as_nanos() as u64).collect())
     }
 }

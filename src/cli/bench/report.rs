@@ -37,6 +37,9 @@ pub struct Row {
     pub height: u32,
     /// Threads that share a frame; of the element, frames worked on at once.
     pub threads: usize,
+    /// Different frames that took turns.
+    #[serde(default = "one")]
+    pub frames: usize,
     /// `none`, `device` or `host`: which transfers to a device are in the figures.
     pub transfers: String,
     /// 10^9 bytes of payload a second.
@@ -56,16 +59,18 @@ pub struct Row {
 
 impl Row {
     /// The row of a stage. Throughput is that of the median frame where one comes for each run, so that what else the
-    /// machine did does not count; of the element it is that of the whole time.
+    /// machine did does not count; of the element it is that of the median turn.
     pub fn of(case: &Case, stage: &dyn Stage, samples: &Samples) -> Row {
         let layout = &case.picture.layout;
         let ms = |ns: u64| ns as f64 / 1e6;
         let median_ms = ms(samples.quantile_ns(0.5));
         let fps = match stage.name() {
-            "element" => samples.frames as f64 / samples.wall.as_secs_f64(),
-            _ => 1e3 / median_ms,
+            "element" => samples.median_fps(),
+            _ if median_ms > 0.0 => 1e3 / median_ms,
+            _ => samples.median_fps(),
         };
-        let spread = ms(samples.quantile_ns(0.75) - samples.quantile_ns(0.25)) / median_ms;
+        let quartiles = ms(samples.quantile_ns(0.75) - samples.quantile_ns(0.25));
+        let spread = if median_ms > 0.0 { quartiles / median_ms } else { 0.0 };
         Row {
             stage: stage.name().into(),
             backend: stage.backend().map(Into::into),
@@ -74,6 +79,7 @@ impl Row {
             width: layout.width(),
             height: layout.height(),
             threads: case.threads,
+            frames: case.picture.frames.len(),
             transfers: "none".into(),
             gb_per_s: fps * case.picture.bytes() as f64 / 1e9,
             fps,
@@ -85,15 +91,16 @@ impl Row {
     }
 
     /// What two runs' rows have in common if they measured the same.
-    pub fn key(&self) -> (&str, Option<&str>, Option<&str>, &str, u32, u32, usize, &str) {
-        let (backend, profile) = (self.backend.as_deref(), self.profile.as_deref());
-        (&self.stage, backend, profile, &self.format, self.width, self.height, self.threads, &self.transfers)
+    pub fn key(&self) -> impl PartialEq + use<'_> {
+        let work = (&self.stage, &self.backend, &self.profile, &self.transfers);
+        (work, &self.format, self.width, self.height, self.threads, self.frames)
     }
 
     /// Size and format, for people.
     pub fn picture(&self) -> String {
-        let threads = if self.threads == 1 { String::new() } else { format!(", {} threads", self.threads) };
-        format!("{} {}x{}{threads}", self.format, self.width, self.height)
+        let several = |count: usize, what: &str| if count == 1 { String::new() } else { format!(", {count} {what}") };
+        let (threads, frames) = (several(self.threads, "threads"), several(self.frames, "frames"));
+        format!("{} {}x{}{threads}{frames}", self.format, self.width, self.height)
     }
 }
 
@@ -118,9 +125,7 @@ impl Report {
 
     /// Throughput of AES-256-GCM on the same frames.
     pub fn gcm_gb_per_s(&self, row: &Row) -> Option<f64> {
-        let same = |other: &&Row| {
-            other.stage == "aes-256-gcm" && other.picture() == row.picture() && other.threads == row.threads
-        };
+        let same = |other: &&Row| other.stage == "aes-256-gcm" && other.picture() == row.picture();
         self.rows.iter().find(same).map(|row| row.gb_per_s)
     }
 
@@ -169,12 +174,19 @@ fn machine() -> String {
     )
 }
 
-/// The checkout's commit, with a plus where it has been changed since.
+/// Where a row does not say how many frames took turns.
+fn one() -> usize {
+    1
+}
+
+/// The checkout's commit, with a plus where files have been changed since, or the program is older than it.
 fn commit() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     let checkout = program.ancestors().find(|folder| folder.join(".git").exists())?;
     let commit = git(checkout, &["rev-parse", "--short=12", "HEAD"])?;
-    let changed = !git(checkout, &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    let committed: u64 = git(checkout, &["log", "-1", "--format=%ct"])?.parse().ok()?;
+    let built = program.metadata().ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+    let changed = built < committed || !git(checkout, &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
     Some(if changed { commit + "+" } else { commit })
 }
 
@@ -196,6 +208,7 @@ pub(super) mod tests {
             width: 64,
             height: 48,
             threads: 1,
+            frames: 1,
             transfers: "none".into(),
             gb_per_s,
             fps: 10.0,

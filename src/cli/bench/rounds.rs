@@ -21,6 +21,8 @@ pub struct Samples {
     pub cpu: Duration,
     /// Frames done.
     pub frames: u64,
+    /// Frames a second in each turn.
+    pub turns_fps: Vec<f64>,
 }
 
 impl Samples {
@@ -30,6 +32,13 @@ impl Samples {
         sorted.sort_unstable();
         let rank = (sorted.len() as f64 * share).ceil().max(1.0) as usize;
         sorted.get(rank - 1).copied().unwrap_or(0)
+    }
+
+    /// Frames a second in the median turn.
+    pub fn median_fps(&self) -> f64 {
+        let mut sorted = self.turns_fps.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
     }
 }
 
@@ -52,7 +61,7 @@ pub fn measure(stages: &mut [Box<dyn Stage>], time: Duration) -> Result<Vec<Samp
 }
 
 fn turn(stage: &mut dyn Stage, time: Duration, samples: &mut Samples) -> Result<(), Failure> {
-    let (begun, cpu) = (Instant::now(), ProcessTime::now());
+    let (begun, cpu, before) = (Instant::now(), ProcessTime::now(), samples.frames);
     let mut last = begun;
     let mut each = Vec::new();
     loop {
@@ -66,9 +75,17 @@ fn turn(stage: &mut dyn Stage, time: Duration, samples: &mut Samples) -> Result<
         }
     }
     stage.drain();
-    samples.wall += begun.elapsed();
+    let wall = begun.elapsed();
+    samples.turns_fps.push((samples.frames - before) as f64 / wall.as_secs_f64());
+    samples.wall += wall;
     samples.cpu += cpu.elapsed();
-    samples.frames_ns.extend(stage.intervals_ns().unwrap_or(each));
+    // Frames that are worked on side by side come in bunches: the turn's mean stands for each.
+    let mean = (wall.as_nanos() as u64).checked_div(samples.frames - before).unwrap_or(0);
+    samples.frames_ns.extend(match stage.intervals_ns() {
+        Some(_) if stage.in_parallel() => vec![mean],
+        Some(intervals) => intervals,
+        None => each,
+    });
     Ok(())
 }
 

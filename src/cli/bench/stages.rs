@@ -59,6 +59,10 @@ pub trait Stage {
     fn run(&mut self) -> Result<(), Failure>;
     /// Waits for frames that are still on their way.
     fn drain(&mut self) {}
+    /// Whether several frames are worked on at once.
+    fn in_parallel(&self) -> bool {
+        false
+    }
     /// Times between frames, in nanoseconds, where they do not come one for each run; since the last call.
     fn intervals_ns(&mut self) -> Option<Vec<u64>> {
         None
