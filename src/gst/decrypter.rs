@@ -109,8 +109,8 @@ pub struct OpenedFrame {
 
 /// A description in GStreamer's terms.
 pub struct Described {
-    /// Stream and counter of the description.
-    pub id: ([u8; 16], u64),
+    /// Which description.
+    pub id: DescriptionId,
     /// Caps of the frames.
     pub caps: gst::Caps,
     /// Segment of the frames.
@@ -250,9 +250,12 @@ impl Decrypter {
     }
 }
 
+/// Stream and counter of a description.
+type DescriptionId = ([u8; 16], u64);
+
 /// Descriptions in GStreamer's terms, shared by the workers of a run.
 #[derive(Clone, Default)]
-pub struct Descriptions(Arc<Mutex<BTreeMap<([u8; 16], u64), Arc<Described>>>>);
+pub struct Descriptions(Arc<Mutex<BTreeMap<DescriptionId, Arc<Described>>>>);
 
 impl Descriptions {
     /// The description that a frame names.

@@ -232,7 +232,7 @@ fn default_geometry(raw: &RawVideo) -> [(usize, usize); 4] {
 /// # Errors
 /// [`Error::Geometry`] if the buffer cannot be mapped or is smaller than its planes.
 pub fn read_planes<T>(buffer: &gst::BufferRef, raw: &RawVideo, read: impl FnOnce(&[Plane]) -> Result<T>) -> Result<T> {
-    with_planes(buffer, raw, &*map(buffer)?, read)
+    with_planes(buffer, raw, &map(buffer)?, read)
 }
 
 fn with_planes<T>(

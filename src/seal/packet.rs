@@ -180,7 +180,8 @@ impl PacketScanner {
                 Piece::Frame(header) => {
                     let (packet, after) = rest.split_at(header.packet_len());
                     let followed = after.is_empty() || may_be_magic(after);
-                    let torn = !followed && !(self.may_open(packet.len()) && verifier.opens(packet));
+                    let whole = followed || (self.may_open(packet.len()) && verifier.opens(packet));
+                    let torn = !whole;
                     if !torn {
                         found(offset, Found::Frame(header, packet));
                     } else {

@@ -285,15 +285,15 @@ fn a_failed_source_leaves_nothing_clear() {
         let mut writer = writer(profile, Aead::Aes256Gcm);
         writer.describe(&description()).expect("fits");
         let mut sealer = FrameSealer::new(writer.keys(), engine());
-        let mut source = |out: &mut [u8]| {
+        let source = |out: &mut [u8]| {
             out.fill(0xC1);
             Err(Error::Geometry("half-way".into()))
         };
         let (mut prefix, mut payload, mut packet) = (Vec::new(), vec![0xC1; 40], vec![0xC1; 40]);
         let ticket = writer.frame(100).expect("within limits");
-        sealer.seal(ticket, &Record::default(), &mut source, &mut prefix, &mut payload).expect_err("the source's");
+        sealer.seal(ticket, &Record::default(), source, &mut prefix, &mut payload).expect_err("the source's");
         let ticket = writer.frame(100).expect("within limits");
-        sealer.seal_packet(ticket, &Record::default(), &mut source, &mut packet).expect_err("the source's");
+        sealer.seal_packet(ticket, &Record::default(), source, &mut packet).expect_err("the source's");
         assert!(!payload.contains(&0xC1) && !packet.contains(&0xC1), "{profile:?}");
     }
 }

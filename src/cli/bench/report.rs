@@ -80,7 +80,8 @@ impl Row {
             height: layout.height(),
             threads: case.threads,
             frames: case.picture.frames.len(),
-            transfers: "none".into(),
+            // A GPU's frames come from the host and go back there.
+            transfers: if stage.backend() == Some("cuda") { "host" } else { "none" }.into(),
             gb_per_s: fps * case.picture.bytes() as f64 / 1e9,
             fps,
             ms_per_frame_p50: median_ms,

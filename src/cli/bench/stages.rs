@@ -90,15 +90,19 @@ pub fn all(case: &Case) -> Result<Vec<Box<dyn Stage>>, Failure> {
     let permutation = move || frames.next(|src, dst| mover.permute(plan.next(), src, dst, pool.as_deref()));
     let (mut frames, pool, mut plan) = (Frames::of(case.picture), engine.pool.clone(), self::plan(case));
     let both = move || frames.next(|src, dst| backend.encrypt(plan.next(), src, dst, pool.as_deref()));
-    Ok(vec![
+    let mut stages: Vec<Box<dyn Stage>> = vec![
         Box::new(Simple { name: "memcpy", backend: None, work: copy }),
         Box::new(Simple { name: "aes-256-gcm", backend: Some("aws-lc"), work: gcm }),
-        Box::new(Simple { name: "keystream", backend: Some(name), work: keystream }),
-        Box::new(Simple { name: "permutation", backend: Some(name), work: permutation }),
-        Box::new(Simple { name: "keystream+permutation", backend: Some(name), work: both }),
-        Box::new(Encrypt(Sealing::new(case, engine.clone())?)),
-        Box::new(Decrypt::new(Sealing::new(case, engine.clone())?, engine)?),
-    ])
+    ];
+    // A GPU does both halves in one pass.
+    if name != "cuda" {
+        stages.push(Box::new(Simple { name: "keystream", backend: Some(name), work: keystream }));
+        stages.push(Box::new(Simple { name: "permutation", backend: Some(name), work: permutation }));
+    }
+    stages.push(Box::new(Simple { name: "keystream+permutation", backend: Some(name), work: both }));
+    stages.push(Box::new(Encrypt(Sealing::new(case, engine.clone())?)));
+    stages.push(Box::new(Decrypt::new(Sealing::new(case, engine.clone())?, engine)?));
+    Ok(stages)
 }
 
 /// A stage that cannot fail.
