@@ -1,11 +1,12 @@
 //! The CUDA kernels, proved without a GPU: their sources run on the CPU, thread by thread in several orders, and must give
 //! what the scalar reference gives, bit for bit; the PTX that is shipped must be that of these sources. `driver` runs the
-//! host side on a stand-in driver.
+//! host side on a stand-in driver; `ptx` runs the PTX itself.
 
 mod driver;
 #[path = "../scripts/process.rs"]
 #[allow(dead_code, reason = "the scripts' tests need more of it")]
 mod process;
+mod ptx;
 
 use std::{
     fs,
@@ -93,6 +94,59 @@ fn kernels_on_the_cpu_equal_the_reference() {
             let found = run(&program, "decrypt", order, &upload(&key, &expected, true));
             assert!(found == frame, "decrypt {len}, {order}");
         }
+    }
+}
+
+/// The plan and the frame as they lie in a device's memory: `struct Plan` of `kernels/common.cuh` and what it points to.
+fn device_memory(key: &[u8; 32], frame: &[u8], inverse: bool) -> (Vec<u8>, u64, u64) {
+    let upload = upload(key, frame, inverse);
+    let shape = Shape::of(frame.len());
+    let blocks = shape.tiles * 192 + shape.last_blocks;
+    let mut tables = &upload[44..];
+    let mut memory = upload[..44].to_vec();
+    memory.resize(48 + 7 * 8, 0);
+    for (pointer, len) in
+        [1024, 8 * 192, 4 * shape.tiles, shape.tiles, blocks, shape.last_blocks, shape.tail].into_iter().enumerate()
+    {
+        memory.resize(memory.len().next_multiple_of(16), 0);
+        let address = ptx::GLOBAL + memory.len() as u64;
+        memory[48 + 8 * pointer..][..8].copy_from_slice(&address.to_le_bytes());
+        memory.extend(&tables[..len]);
+        tables = &tables[len..];
+    }
+    memory.resize(memory.len().next_multiple_of(16), 0);
+    let src = memory.len();
+    memory.extend(frame);
+    memory.resize(memory.len().next_multiple_of(16), 0);
+    let dst = memory.len();
+    // Nothing stands behind the frame: a kernel that goes too far is found out.
+    memory.resize(dst + frame.len(), 0xA5);
+    (memory, src as u64, dst as u64)
+}
+
+#[test]
+fn shipped_ptx_equals_the_reference() {
+    let read = |name: &str| fs::read_to_string(Path::new(ROOT).join("kernels").join(name)).expect("a PTX");
+    let (stage, keystream) = (read("permutation.ptx"), read("keystream.ptx"));
+    let kernels = ["encrypt", "decrypt"].map(|name| ptx::Kernel::decode(&stage, name));
+    let masking = ptx::Kernel::decode(&keystream, "keystream");
+    let edges = [1, 7, 8, 9, 255, 256, 257, TILE_BYTES - 1, TILE_BYTES, TILE_BYTES + 1, 4 * TILE_BYTES + 1300];
+    for (number, len) in edges.into_iter().enumerate() {
+        let key: [u8; 32] = *blake3::hash(&[number as u8, 1]).as_bytes();
+        let frame: Vec<u8> = (0..len).map(|i| (i * 89 + (i >> 8) * 7 + 3) as u8).collect();
+        let expected = reference::encrypt(&FrameKey::new(key), &frame);
+        let warps = Shape::of(len).tiles as u32 + 1;
+        for (kernel, from, to) in [(&kernels[0], &frame, &expected), (&kernels[1], &expected, &frame)] {
+            let (mut memory, src, dst) = device_memory(&key, from, std::ptr::eq(kernel, &kernels[1]));
+            let parameters = [0, src, dst].map(|address| ptx::GLOBAL + address);
+            kernel.run(warps.div_ceil(4), 128, &parameters, &mut memory);
+            assert!(memory[dst as usize..] == to[..], "{len} bytes");
+        }
+        let (mut memory, src, _) = device_memory(&key, &frame, false);
+        masking.run(warps, 32, &[ptx::GLOBAL, ptx::GLOBAL + src, len as u64], &mut memory);
+        let keystream = reference::keystream(&FrameKey::new(key), len);
+        let masked = memory[src as usize..][..len].iter().zip(&frame).map(|(masked, byte)| masked ^ byte);
+        assert!(masked.eq(keystream), "keystream of {len}");
     }
 }
 
