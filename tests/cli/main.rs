@@ -2,6 +2,9 @@
 
 mod bench;
 mod pictures;
+#[path = "../scripts/process.rs"]
+#[allow(dead_code, reason = "the tests of the scripts use more of it")]
+mod process;
 mod workplace;
 
 #[test]
