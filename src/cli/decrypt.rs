@@ -267,6 +267,7 @@ impl Decrypt {
             let shown = path.display().to_string();
             let opened = self.open(opening, &shown, endpoint::open(&path)?, &mut summary)?;
             let target = targets.claim(to.join(target_name(name, opened.content.kind())))?;
+            endpoint::refuse_overlap(from, &target)?;
             let kind = PictureType::of_path(&target).unwrap_or(opened.content.kind());
             output::make_folder_of(&target)?;
             self.deliver(&shown, opened, kind, &Output::Path(target), &mut summary)

@@ -186,6 +186,7 @@ impl Encrypt {
         let done = folder::for_each(&files, |name| {
             let path = from.join(name);
             let target = targets.claim(to.join(target_name(name, form)))?;
+            endpoint::refuse_overlap(from, &target)?;
             output::check_free(&target, self.force)?;
             let shown = path.display().to_string();
             let file = endpoint::open(&path)?;

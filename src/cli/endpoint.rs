@@ -7,7 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::{Exit, Failure};
+use gst::glib;
+
+use super::{
+    error::{Exit, Failure},
+    output,
+};
 
 /// What a cipher is carried in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -81,14 +86,39 @@ impl Input {
         }
     }
 
-    /// Refuses an OUTPUT that is the INPUT itself, or lies in an INPUT folder.
+    /// Refuses an OUTPUT whose writing would destroy INPUT.
+    ///
+    /// # Errors
+    /// As [`refuse_overlap`].
     pub fn refuse_as_output(&self, output: &Path) -> Result<(), Failure> {
-        let (Input::Folder(input) | Input::File(input)) = self else { return Ok(()) };
-        let Ok(input) = input.canonicalize() else { return Ok(()) };
-        if existing_ancestor(output).is_some_and(|output| output.starts_with(&input)) {
-            return Err(Failure::usage("OUTPUT is INPUT, or lies in it").advise("name another OUTPUT"));
+        match self {
+            Input::Folder(path) | Input::File(path) => refuse_overlap(path, output),
+            // A redirected file is a file.
+            Input::Stdin => refuse_overlap(Path::new("/dev/stdin"), output),
+            Input::Uri(uri) => match glib::filename_from_uri(uri) {
+                Ok((path, _)) => refuse_overlap(&path, output),
+                Err(_) => Ok(()),
+            },
         }
-        Ok(())
+    }
+}
+
+/// Refuses an OUTPUT that is INPUT itself, lies in an INPUT folder, or whose partial file is INPUT.
+///
+/// # Errors
+/// What to do instead.
+pub fn refuse_overlap(input: &Path, output: &Path) -> Result<(), Failure> {
+    let Ok(input) = input.canonicalize() else { return Ok(()) };
+    if existing_ancestor(output).is_some_and(|output| output.starts_with(&input)) {
+        return Err(Failure::usage("OUTPUT is INPUT, or lies in it").advise("name another OUTPUT"));
+    }
+    let partial = output::partial_name(output);
+    match partial.canonicalize() {
+        Ok(partial) if partial == input => {
+            Err(Failure::usage(format!("INPUT is {}, under which OUTPUT is written", partial.display()))
+                .advise("name another OUTPUT, or move INPUT away"))
+        }
+        _ => Ok(()),
     }
 }
 

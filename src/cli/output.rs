@@ -50,7 +50,8 @@ fn taken(path: &Path, why: &str) -> Failure {
         .advise("name another OUTPUT, move the file away, or give --force")
 }
 
-fn partial_name(path: &Path) -> PathBuf {
+/// Where a file stands until it is whole.
+pub fn partial_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
