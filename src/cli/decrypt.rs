@@ -251,7 +251,7 @@ impl Decrypt {
         file.write(bytes)?;
         match named {
             true => file.finish().map(|()| None),
-            false => file.keep().map(Some),
+            false => Ok(Some(file.keep())),
         }
     }
 

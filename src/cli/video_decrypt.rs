@@ -155,7 +155,7 @@ impl VideoDecrypt<'_> {
             file.finish()?;
             return Err(failure);
         }
-        Err(match file.keep()? {
+        Err(match file.keep() {
             Some(kept) => {
                 failure.advise(format!("what is intact is in {}; --salvage gives it the final name", kept.display()))
             }
