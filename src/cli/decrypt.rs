@@ -157,11 +157,11 @@ impl Decrypt {
     ) -> Result<(), Failure> {
         let name = input.name();
         let job = VideoDecrypt {
-            identities: &self.identities,
+            identities: &opening.identities,
             backend: &self.backend,
             insecure_research: self.insecure_research,
             name: &name,
-            endless: !matches!(input, Input::File(_)),
+            endless: input.file().is_none(),
             container,
             salvage: self.salvage,
             force: self.force,
@@ -197,12 +197,12 @@ impl Decrypt {
             }
             _ => endpoint::peek(&name, std::io::stdin()).map(|(start, rest)| (start, Box::new(rest) as _))?,
         };
-        match (self.from.unwrap_or(Form::of_content(&start)), input) {
+        match (self.from.unwrap_or(Form::of_content(&start)), input.file()) {
             (Form::Png, _) => Err(is_picture()),
             (Form::Cveil, _) => Ok(Sealed::Packets(ByteSource::of_read(source))),
             // Some containers are not read from front to back: by its name the file is open to seeking.
-            (Form::Mkv, Input::File(path)) => Ok(Sealed::Pictures(VideoSource::File(path.clone()))),
-            (Form::Mkv, _) => Ok(Sealed::Pictures(VideoSource::Bytes(ByteSource::of_read(source)))),
+            (Form::Mkv, Some(path)) => Ok(Sealed::Pictures(VideoSource::File(path.to_owned()))),
+            (Form::Mkv, None) => Ok(Sealed::Pictures(VideoSource::Bytes(ByteSource::of_read(source)))),
         }
     }
 

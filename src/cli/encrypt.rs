@@ -79,7 +79,7 @@ impl Encrypt {
             }
             (Input::Uri(uri), _) => {
                 let camera = self.video.camera(&uri)?;
-                self.video(&name, camera.map_or(VideoSource::Uri(uri), VideoSource::Camera), &output, form)
+                self.video(&sealing, &name, camera.map_or(VideoSource::Uri(uri), VideoSource::Camera), &output, form)
             }
             (Input::Stdin, _) => self.stdin(&sealing, &name, &output, form),
             (Input::File(path), _) => self.file(&sealing, &name, &path, &output, form),
@@ -119,7 +119,7 @@ impl Encrypt {
             true => self.picture(sealing, None, source, output, form),
             false => {
                 self.video.refuse_live(name)?;
-                self.video(name, VideoSource::Bytes(ByteSource::of_read(source)), output, form)
+                self.video(sealing, name, VideoSource::Bytes(ByteSource::of_read(source)), output, form)
             }
         }
     }
@@ -130,7 +130,12 @@ impl Encrypt {
             return self.picture(sealing, Some(path), source, output, form);
         }
         self.video.refuse_live(name)?;
-        self.video(name, VideoSource::File(path.to_owned()), output, form)
+        let source = match path.is_file() {
+            true => VideoSource::File(path.to_owned()),
+            // A pipe that has a name cannot be opened again.
+            false => VideoSource::Bytes(ByteSource::of_read(source)),
+        };
+        self.video(sealing, name, source, output, form)
     }
 
     fn picture(
@@ -155,13 +160,21 @@ impl Encrypt {
         Ok(())
     }
 
-    fn video(&self, name: &str, source: VideoSource, output: &Output, form: Form) -> Result<(), Failure> {
+    fn video(
+        &self,
+        sealing: &Sealing,
+        name: &str,
+        source: VideoSource,
+        output: &Output,
+        form: Form,
+    ) -> Result<(), Failure> {
         if form == Form::Png {
             return Err(Failure::usage(format!("{name} is no picture; a video does not become one"))
                 .advise("name an OUTPUT that ends in .cveil or .mkv"));
         }
         let job = VideoEncrypt {
             sealing: &self.sealing,
+            recipients: sealing.recipients.clone(),
             form,
             decode: self.video.decode,
             video_only: self.video.video_only,

@@ -77,6 +77,14 @@ impl Input {
         Ok(if metadata.is_dir() { Input::Folder(path) } else { Input::File(path) })
     }
 
+    /// The file that can be read again, from any place; not a pipe that has a name.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Input::File(path) if path.is_file() => Some(path),
+            _ => None,
+        }
+    }
+
     /// How to name it to the user.
     pub fn name(&self) -> String {
         match self {

@@ -3,7 +3,7 @@
 //! The command line verifies headers itself ([`Streams`]), for it has to know which packet is whose and which bytes are
 //! damaged; frames are opened by the elements, in parallel.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc, sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use gst_app::AppSrc;
@@ -11,10 +11,10 @@ use gst_app::AppSrc;
 use super::{
     byte_source::ByteSource,
     container::{Container, Mux},
+    elements,
     endpoint::Output,
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
-    key_files::IdentityArguments,
     packets::read_packets,
     sealing::{BackendArgument, Opening},
     streams::{Damage, Stream, StreamHandler, Streams, Tally},
@@ -25,14 +25,14 @@ use super::{
     video_source::{Split, Tracks, VideoSource},
 };
 use crate::{
-    gst::sealed_text,
-    seal::{FrameHeader, Kind, Offset},
+    gst::{chaosdec::ChaosDec, sealed_text},
+    seal::{FrameHeader, Identities, Kind, Offset},
 };
 
 /// How to decrypt, and what to make.
 pub struct VideoDecrypt<'a> {
     /// Keys.
-    pub identities: &'a IdentityArguments,
+    pub identities: &'a Arc<Identities>,
     /// Who runs the chaotic stage.
     pub backend: &'a BackendArgument,
     /// Accept every profile.
@@ -130,7 +130,7 @@ impl VideoDecrypt<'_> {
 
     fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
         let decrypter = graph.add("chaosdec")?;
-        self.identities.apply(&decrypter)?;
+        elements::own::<ChaosDec>(&decrypter)?.open_with(self.identities.clone());
         self.backend.apply(&decrypter);
         if self.insecure_research {
             decrypter.set_property_from_str("accept-profiles", "hardened+chaos+aead");

@@ -1,7 +1,10 @@
 //! Video becomes packets or a cipher video: `source ! parsebin ! chaosenc (one for each track) ! funnel ! file`, or
 //! `source ! decodebin ! chaosenc output=picture ! avenc_ffv1 ! matroskamux ! file`.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gst::prelude::*;
 
@@ -16,12 +19,14 @@ use super::{
     video_progress::VideoProgress,
     video_source::{Split, Track, Tracks, VideoSource},
 };
-use crate::seal::random_bytes;
+use crate::seal::{Recipients, random_bytes};
 
 /// What to encrypt, and how.
 pub struct VideoEncrypt<'a> {
-    /// Keys, profile, backend.
+    /// Profile, backend.
     pub sealing: &'a SealingArguments,
+    /// Who will be able to decrypt.
+    pub recipients: Arc<Recipients>,
     /// What to make.
     pub form: Form,
     /// Seal raw frames.
@@ -128,7 +133,7 @@ impl Run<'_> {
 
     fn add_encoder(&self, track: &Track) -> Result<gst::Element, Failure> {
         let encoder = self.graph.add("chaosenc")?;
-        self.job.sealing.apply(&encoder)?;
+        self.job.sealing.apply(&encoder, &self.job.recipients)?;
         encoder.set_property_from_str("output", if self.job.form == Form::Mkv { "picture" } else { "packets" });
         elements::link(&encoder, &self.entrance)?;
         let first = if track.is_raw_audio() { self.add_interleaver(&encoder)? } else { encoder.clone() };

@@ -42,6 +42,8 @@ glib::wrapper! {
 struct Settings {
     common: CommonSettings,
     identity_file: Option<PathBuf>,
+    /// In place of all that names keys.
+    given: Option<Arc<Identities>>,
     accept_profiles: Profiles,
     accept_new_stream: bool,
     replay_window: u32,
@@ -52,6 +54,7 @@ impl Default for Settings {
         Settings {
             common: CommonSettings::default(),
             identity_file: None,
+            given: None,
             accept_profiles: Profiles::HARDENED | Profiles::AEAD,
             accept_new_stream: false,
             replay_window: DEFAULT_REPLAY_WINDOW,
@@ -60,7 +63,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn identities(&self) -> Result<Identities> {
+    fn identities(&self) -> Result<Arc<Identities>> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
         let mut identities = Identities::default();
         if let Some(path) = &self.identity_file {
             identities.add_file(path)?;
@@ -76,7 +82,7 @@ impl Settings {
         }
         match identities.is_empty() {
             true => Err(Error::NoKey("set identity-file, key-file or passphrase-file")),
-            false => Ok(identities),
+            false => Ok(Arc::new(identities)),
         }
     }
 
@@ -360,6 +366,13 @@ mod imp {
         }
     }
 
+    impl super::ChaosDec {
+        /// Opens with these, whatever the properties say: for who has read the key files, which may be pipes.
+        pub(crate) fn open_with(&self, identities: Arc<Identities>) {
+            lock(&self.imp().settings).given = Some(identities);
+        }
+    }
+
     impl ChaosDec {
         fn start_failed(&self, error: &Error) -> gst::StateChangeError {
             gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
@@ -386,7 +399,7 @@ mod imp {
             *lock(&self.stats) = stats.clone();
             *lock(&self.told) = Told::default();
             *lock(&self.pictures) = None;
-            let reader = StreamReader::new(Arc::new(settings.identities()?), settings.policy());
+            let reader = StreamReader::new(settings.identities()?, settings.policy());
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
             let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
