@@ -188,7 +188,7 @@ impl Decrypt {
                 }
                 (None, Some(Form::Mkv)) => Sealed::Pictures(VideoSource::Uri(uri.clone())),
                 (None, Some(Form::Png)) => return Err(is_picture()),
-                (None, _) => Sealed::Packets(ByteSource::of_uri(uri)?),
+                (None, _) => Sealed::Packets(ByteSource::of_uri(uri).map_err(|failure| failure.about(uri))?),
             });
         }
         let (start, source): (_, Box<dyn Read + Send>) = match input {

@@ -1,6 +1,10 @@
 //! What the user is told when a command fails: the library's error, advice on top, and an exit code.
 
-use std::{fmt::Display, io, process::ExitCode};
+use std::{
+    fmt::{self, Display},
+    io,
+    process::ExitCode,
+};
 
 use crate::Error;
 
@@ -48,9 +52,12 @@ impl Failure {
         Failure::new(Exit::Usage, message)
     }
 
-    /// A failure of reading or writing `what`.
+    /// A failure of reading or writing `what`, be it the system's or one that a reader has handed on.
     pub fn io(what: impl Display, source: io::Error) -> Failure {
-        Failure::from(Error::Io { what: what.to_string(), source })
+        match source.downcast::<Failure>() {
+            Ok(failure) => failure.about(what),
+            Err(source) => Failure::from(Error::Io { what: what.to_string(), source }),
+        }
     }
 
     /// Says what to do.
@@ -93,6 +100,15 @@ impl Failure {
         }
     }
 }
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Readers hand it on in an [`io::Error`].
+impl std::error::Error for Failure {}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {

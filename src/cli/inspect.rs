@@ -138,7 +138,8 @@ fn inspect(file: &Path, opening: Option<&Opening>) -> Result<(Report, Option<Dam
 fn inspect_packets(file: &Path, name: &str, opening: Option<&Opening>) -> Result<(Report, Option<Damage>), Failure> {
     let unreadable = |error| Failure::io(name, error);
     let mut claims = Claims::default();
-    let mut extent = read_packets(endpoint::open(file)?, &mut claims).map_err(unreadable)?;
+    let (mut extent, read) = read_packets(endpoint::open(file)?, &mut claims);
+    read.map_err(unreadable)?;
     if claims.streams.is_empty() {
         return Err(Failure::from(Error::NotOurs).about(name));
     }
@@ -147,7 +148,9 @@ fn inspect_packets(file: &Path, name: &str, opening: Option<&Opening>) -> Result
     let mut damage = Damage::of(&extent, [].iter());
     if let Some(opening) = opening {
         let mut opened = Streams::new(opening, Open(Nobody));
-        extent = read_packets(endpoint::open(file)?, &mut opened).map_err(unreadable)?;
+        let read;
+        (extent, read) = read_packets(endpoint::open(file)?, &mut opened);
+        read.map_err(unreadable)?;
         let (opened, _) = opened.finish().map_err(|failure| failure.about(name))?;
         damage = Damage::of(&extent, opened.values());
         for (id, report) in &mut streams {

@@ -3,14 +3,14 @@
 //! The command line verifies headers itself ([`Streams`]), for it has to know which packet is whose and which bytes are
 //! damaged; frames are opened by the elements, in parallel.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, ops::Range, rc::Rc, sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use gst_app::AppSrc;
 
 use super::{
     byte_source::ByteSource,
-    container::{Container, Mux},
+    container::{self, Container, Mux},
     elements,
     endpoint::Output,
     error::{Exit, Failure},
@@ -56,6 +56,16 @@ const MOST_QUEUED: u64 = 32 << 20;
 /// Packets whose place is remembered, in case they turn out to be damaged.
 const PLACES_KEPT: usize = 4096;
 
+/// How reading has ended.
+enum Ending {
+    /// At the end of INPUT.
+    Whole,
+    /// By a signal, as is meant for what has no end.
+    Stopped,
+    /// Before the end.
+    Failed(Failure),
+}
+
 impl VideoDecrypt<'_> {
     /// Decrypts a packet file.
     ///
@@ -67,37 +77,63 @@ impl VideoDecrypt<'_> {
         let graph = Graph::new()?;
         let file = VideoFile::create(&graph, output, self.force)?;
         let failure = Rc::default();
-        let router = Router::new(self, &graph, self.container.add(&graph, file.sink(), file.is_seekable())?, &failure);
+        let mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
+        let router = Router::new(self, &graph, mux, &failure);
         let mut streams = Streams::new(opening, router);
         let stopped = || interrupt.has_come() || failure.borrow().is_some();
-        let read = read_packets(source.reader(stopped), &mut streams);
-        let mut extent = read.map_err(|error| Failure::io(self.name, error))?;
-        let (mut streams, mut router) = streams.finish().map_err(|failure| failure.about(self.name))?;
-        let stopped_early = failure.borrow().is_some();
-        let done = router.finish();
+        let (mut extent, read) = read_packets(source.reader(stopped), &mut streams);
+        let ending = self.ending(read, &interrupt);
+        let (mut streams, mut router) = match streams.finish() {
+            Ok(opened) => opened,
+            Err(refusal) => return Err(self.nothing_opened(refusal, ending)),
+        };
+        let done = router.finish().map_err(|failure| self.advise_container(failure).about(self.name));
         graph.stop();
-        for (id, branch) in &router.branches {
+        let Router { branches, damaged, .. } = router;
+        for (id, branch) in &branches {
             summary.add_stats(&branch.decrypter);
             streams.entry(*id).and_modify(|stream| stream.tally = branch.tally());
         }
-        router.damaged.drain(..).for_each(|range| extent.add_damage(range));
-        let interrupted = interrupt.has_come();
-        if interrupted && self.endless {
-            // Nobody waits for the end of what was cut off.
-            for Stream { tally, .. } in streams.values_mut() {
-                tally.sealed_frames.get_or_insert(tally.frames);
-            }
-        }
-        // What was not read is not missing.
-        let damage = if stopped_early { None } else { Damage::of(&extent, streams.values()) };
-        let done = done.and_then(|()| match interrupted && !self.endless {
-            true => Err(Failure::new(Exit::Other, "interrupted")),
-            false => Ok(()),
-        });
-        let done = done.map_err(|failure| failure.about(self.name));
+        damaged.into_iter().for_each(|range| extent.add_damage(range));
+        let (done, damage) = match (done, ending) {
+            (Ok(()), Ending::Failed(failure)) => (Err(failure), None),
+            (Ok(()), Ending::Whole) => (Ok(()), Damage::of(&extent, streams.values())),
+            (done, _) => (done, Damage::so_far(&extent, streams.values())),
+        };
         let settled = self.settle(file, done, damage, summary.frames);
         summary.print();
         settled
+    }
+
+    fn ending(&self, read: io::Result<()>, interrupt: &Interrupt) -> Ending {
+        match read {
+            Ok(()) => Ending::Whole,
+            Err(_) if interrupt.has_come() && self.endless => Ending::Stopped,
+            Err(_) if interrupt.has_come() => Ending::Failed(self.interrupted()),
+            Err(error) => Ending::Failed(Failure::io(self.name, error)),
+        }
+    }
+
+    /// What has not been read might have opened, unless it is for the keys or the arguments to say why nothing did.
+    fn nothing_opened(&self, refusal: Failure, ending: Ending) -> Failure {
+        match (refusal.exit(), ending) {
+            (Exit::Content, Ending::Failed(failure)) => failure,
+            (Exit::Content, Ending::Stopped) => self.interrupted(),
+            _ => refusal.about(self.name),
+        }
+    }
+
+    /// Some muxers find out late what they do not take.
+    fn advise_container(&self, failure: Failure) -> Failure {
+        match failure.exit() == Exit::Other && self.container != container::MATROSKA {
+            true => failure.note("if it is the container that does not take it: name an OUTPUT that ends in .mkv"),
+            false => failure,
+        }
+    }
+
+    /// A signal has come before the end.
+    pub fn interrupted(&self) -> Failure {
+        Failure::new(Exit::Other, "interrupted").about(self.name)
     }
 
     /// Decrypts a cipher video.
@@ -114,7 +150,7 @@ impl VideoDecrypt<'_> {
         mux.lead(&graph, &decrypter, &gst::Caps::new_empty_simple("video/x-raw"), true)?;
         mux.start()?;
         let tracks = Tracks::of_source(&graph, source, Split::Decode)?;
-        let mut run = PictureRun { graph: &graph, decrypter: &decrypter, opened: false, refusal: None };
+        let mut run = PictureRun { graph: &graph, decrypter: &decrypter, ending: false, opened: false, refusal: None };
         let done = graph.play().and_then(|()| run.until_end(&tracks, &interrupt));
         graph.stop();
         summary.add_stats(&decrypter);
@@ -123,7 +159,10 @@ impl VideoDecrypt<'_> {
         let sealed_frames = Some(tally.frames + stat(&decrypter, "lost"));
         // Of what was never opened it is not known that it is ours.
         let damage = Damage::of_pictures(&Tally { sealed_frames, ..tally }).filter(|_| run.opened);
-        let settled = self.settle(file, done.map_err(|failure| failure.about(self.name)), damage, summary.frames);
+        let settled = match done.map_err(|failure| failure.about(self.name)) {
+            Ok(()) if run.ending && !self.endless => file.settle(Err(self.interrupted())),
+            done => self.settle(file, done, damage, summary.frames),
+        };
         summary.print();
         settled
     }
@@ -138,7 +177,8 @@ impl VideoDecrypt<'_> {
         Ok(decrypter)
     }
 
-    /// Gives the file its name if nothing is wrong, or if it shall be salvaged.
+    /// Gives the file its name if nothing is wrong, or if it shall be salvaged. A failure may come of the damage that
+    /// there is; one of the disk or of the arguments does not.
     fn settle(
         &self,
         file: VideoFile,
@@ -146,21 +186,20 @@ impl VideoDecrypt<'_> {
         damage: Option<Damage>,
         frames: u64,
     ) -> Result<(), Failure> {
-        let Some(damage) = damage else { return file.settle(done) };
+        let stands_alone = |failure: &Failure| !matches!(failure.exit(), Exit::Other | Exit::Content);
+        let Some(damage) = damage.filter(|_| !done.as_ref().is_err_and(stands_alone)) else { return file.settle(done) };
         let failure = Failure::new(Exit::Content, format!("{} is damaged: {damage}", self.name));
-        if frames == 0 {
-            return Err(failure.advise("nothing in it is intact"));
+        match done {
+            _ if frames == 0 => Err(failure.note("nothing in it is intact")),
+            Err(other) => file.settle(Err(failure.note(other.to_string()))),
+            Ok(()) if self.salvage => file.finish().and(Err(failure)),
+            Ok(()) => Err(match file.keep() {
+                Some(kept) => {
+                    failure.note(format!("what is intact is in {}; --salvage gives it the final name", kept.display()))
+                }
+                None => failure,
+            }),
         }
-        if let (true, Ok(())) = (self.salvage, &done) {
-            file.finish()?;
-            return Err(failure);
-        }
-        Err(match file.keep() {
-            Some(kept) => {
-                failure.advise(format!("what is intact is in {}; --salvage gives it the final name", kept.display()))
-            }
-            None => failure,
-        })
     }
 }
 
@@ -178,7 +217,12 @@ struct Branch {
 impl Branch {
     /// Hands a packet on. What comes after the end record is refused.
     fn push(&mut self, packet: &[u8]) -> bool {
-        !self.ended && self.source.push_buffer(gst::Buffer::from_slice(packet.to_vec())).is_ok()
+        if self.ended {
+            return false;
+        }
+        // A pipeline that has failed says so on the bus; the packet is not to blame.
+        let _ = self.source.push_buffer(gst::Buffer::from_mut_slice(packet.to_vec()));
+        true
     }
 
     fn end(&mut self) {
@@ -399,6 +443,8 @@ impl StreamHandler for Router<'_> {
 struct PictureRun<'a> {
     graph: &'a Graph,
     decrypter: &'a gst::Element,
+    /// A signal has come.
+    ending: bool,
     opened: bool,
     /// Why the decrypter does not open it.
     refusal: Option<crate::Error>,
@@ -406,7 +452,6 @@ struct PictureRun<'a> {
 
 impl PictureRun<'_> {
     fn until_end(&mut self, tracks: &Tracks, interrupt: &Interrupt) -> Result<(), Failure> {
-        let mut ending = false;
         loop {
             match self.graph.news() {
                 Ok(News::End) => return Ok(()),
@@ -417,7 +462,7 @@ impl PictureRun<'_> {
                     return Err(self.refusal.take().filter(|_| !self.opened).map_or(failure, Failure::from));
                 }
             }
-            if interrupt.has_come() && !std::mem::replace(&mut ending, true) {
+            if interrupt.has_come() && !std::mem::replace(&mut self.ending, true) {
                 self.decrypter.call_async(|decrypter| {
                     let sink = decrypter.static_pad("sink").expect("chaosdec has a sink pad");
                     sink.send_event(gst::event::Eos::new());
