@@ -16,6 +16,7 @@ use super::{
     error::{Exit, Failure},
     folder,
     key_files::IdentityArguments,
+    matroska::Extent,
     output::{self, PartialFile},
     picture_file::{self, Opened},
     picture_type::{self, PictureType},
@@ -75,7 +76,7 @@ enum Target {
 /// What a sealed video comes as.
 enum Sealed {
     Packets(ByteSource),
-    Pictures(VideoSource),
+    Pictures(VideoSource, Extent),
 }
 
 impl Decrypt {
@@ -168,7 +169,7 @@ impl Decrypt {
         };
         match self.video_source(input)? {
             Sealed::Packets(source) => job.packets(opening, source, output),
-            Sealed::Pictures(source) => job.pictures(source, output),
+            Sealed::Pictures(source, extent) => job.pictures(source, &extent, output),
         }
     }
 
@@ -184,9 +185,9 @@ impl Decrypt {
             return Ok(match (uri.strip_prefix("v4l2://"), self.from) {
                 (Some(device), _) => {
                     let camera = Camera { device: device.to_owned(), ..Camera::default() };
-                    Sealed::Pictures(VideoSource::Camera(camera))
+                    Sealed::Pictures(VideoSource::Camera(camera), Extent::Endless)
                 }
-                (None, Some(Form::Mkv)) => Sealed::Pictures(VideoSource::Uri(uri.clone())),
+                (None, Some(Form::Mkv)) => Sealed::Pictures(VideoSource::Uri(uri.clone()), Extent::Endless),
                 (None, Some(Form::Png)) => return Err(is_picture()),
                 (None, _) => Sealed::Packets(ByteSource::of_uri(uri).map_err(|failure| failure.about(uri))?),
             });
@@ -201,8 +202,13 @@ impl Decrypt {
             (Form::Png, _) => Err(is_picture()),
             (Form::Cveil, _) => Ok(Sealed::Packets(ByteSource::of_read(source))),
             // Some containers are not read from front to back: by its name the file is open to seeking.
-            (Form::Mkv, Some(path)) => Ok(Sealed::Pictures(VideoSource::File(path.to_owned()))),
-            (Form::Mkv, None) => Ok(Sealed::Pictures(VideoSource::Bytes(ByteSource::of_read(source)))),
+            (Form::Mkv, Some(path)) => {
+                Ok(Sealed::Pictures(VideoSource::File(path.to_owned()), Extent::File(path.to_owned())))
+            }
+            (Form::Mkv, None) => {
+                let (extent, source) = Extent::of_pipe(&start, source);
+                Ok(Sealed::Pictures(VideoSource::Bytes(ByteSource::of_read(source)), extent))
+            }
         }
     }
 

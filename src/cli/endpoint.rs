@@ -199,8 +199,8 @@ pub fn peek<R: Read>(name: &str, mut source: R) -> Result<(Vec<u8>, Peeked<R>), 
 /// A source whose first bytes have been looked at.
 pub type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// Enough for the magic of every picture type.
-const PEEK_BYTES: u64 = 64;
+/// Enough for the magic of every picture type, and for what stands before the length of a Matroska file.
+const PEEK_BYTES: u64 = 256;
 
 #[cfg(test)]
 mod tests {

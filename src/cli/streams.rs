@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{error::Failure, packets::Extent, packets::PacketReader, sealing::Opening};
+use super::{error::Failure, matroska::End, packets::Extent, packets::PacketReader, sealing::Opening};
 use crate::{
     Error, Result,
     seal::{
@@ -242,6 +242,7 @@ impl<H: StreamHandler> PacketReader for Streams<'_, H> {
 pub struct Damage {
     ranges: Vec<std::ops::Range<u64>>,
     truncated: bool,
+    bytes_missing: u64,
     tracks_missing: usize,
     lost: u64,
     rejected: u64,
@@ -271,15 +272,18 @@ impl Damage {
         damage.if_any()
     }
 
-    /// Judges a cipher video, which has no end record; `None` if all is well.
-    pub fn of_pictures(tally: &Tally) -> Option<Damage> {
+    /// Judges a cipher video, whose end only its container may know; `None` if all is well.
+    pub fn of_pictures(tally: &Tally, end: Option<End>) -> Option<Damage> {
         let mut damage = Damage::default();
         damage.add(tally);
+        if let Some(End::Missing(bytes)) = end {
+            damage.bytes_missing = bytes;
+        }
         damage.if_any()
     }
 
     fn if_any(self) -> Option<Damage> {
-        let counts = self.lost + self.rejected + self.replayed + self.reordered;
+        let counts = self.lost + self.rejected + self.replayed + self.reordered + self.bytes_missing;
         (counts > 0 || !self.ranges.is_empty()).then_some(self)
     }
 
@@ -296,6 +300,9 @@ impl fmt::Display for Damage {
         let mut parts = Vec::new();
         if self.truncated {
             parts.push("truncated: the end record is missing".to_owned());
+        }
+        if self.bytes_missing > 0 {
+            parts.push(format!("truncated: at least {} bytes are missing at its end", self.bytes_missing));
         }
         let counts = [
             (self.tracks_missing as u64, "tracks missing"),

@@ -22,7 +22,6 @@ use super::{
     track_times::TrackTimes,
     video_encrypt::stat,
     video_file::VideoFile,
-    video_source::{Split, Tracks, VideoSource},
 };
 use crate::{
     gst::{chaosdec::ChaosDec, sealed_text},
@@ -136,38 +135,11 @@ impl VideoDecrypt<'_> {
         Failure::new(Exit::Other, "interrupted").about(self.name)
     }
 
-    /// Decrypts a cipher video.
+    /// Adds what opens packets or cipher pictures.
     ///
     /// # Errors
-    /// What goes wrong, damage included.
-    pub fn pictures(&self, source: VideoSource, output: &Output) -> Result<(), Failure> {
-        let interrupt = Interrupt::watch()?;
-        let mut summary = Summary::start();
-        let graph = Graph::new()?;
-        let file = VideoFile::create(&graph, output, self.force)?;
-        let mut mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
-        let decrypter = self.add_decrypter(&graph)?;
-        mux.lead(&graph, &decrypter, &gst::Caps::new_empty_simple("video/x-raw"), true)?;
-        mux.start()?;
-        let tracks = Tracks::of_source(&graph, source, Split::Decode)?;
-        let mut run = PictureRun { graph: &graph, decrypter: &decrypter, ending: false, opened: false, refusal: None };
-        let done = graph.play().and_then(|()| run.until_end(&tracks, &interrupt));
-        graph.stop();
-        summary.add_stats(&decrypter);
-        let tally = tally_of(&decrypter);
-        // Every counter between the first and the last belongs to a picture.
-        let sealed_frames = Some(tally.frames + stat(&decrypter, "lost"));
-        // Of what was never opened it is not known that it is ours.
-        let damage = Damage::of_pictures(&Tally { sealed_frames, ..tally }).filter(|_| run.opened);
-        let settled = match done.map_err(|failure| failure.about(self.name)) {
-            Ok(()) if run.ending && !self.endless => file.settle(Err(self.interrupted())),
-            done => self.settle(file, done, damage, summary.frames),
-        };
-        summary.print();
-        settled
-    }
-
-    fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
+    /// If it is none of this program's own.
+    pub fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
         let decrypter = graph.add("chaosdec")?;
         elements::own::<ChaosDec>(&decrypter)?.open_with(self.identities.clone());
         self.backend.apply(&decrypter);
@@ -179,7 +151,7 @@ impl VideoDecrypt<'_> {
 
     /// Gives the file its name if nothing is wrong, or if it shall be salvaged. A failure may come of the damage that
     /// there is; one of the disk or of the arguments does not.
-    fn settle(
+    pub fn settle(
         &self,
         file: VideoFile,
         done: Result<(), Failure>,
@@ -240,7 +212,7 @@ impl Branch {
 }
 
 /// What a decrypter has counted.
-fn tally_of(decrypter: &gst::Element) -> Tally {
+pub fn tally_of(decrypter: &gst::Element) -> Tally {
     Tally {
         frames: stat(decrypter, "frames-out"),
         rejected: stat(decrypter, "rejected"),
@@ -436,59 +408,5 @@ impl StreamHandler for Router<'_> {
     fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
         let place = Some((header.counter, offset..offset + packet.len() as u64));
         self.route(stream.id(), packet, place, header.kind == Kind::End)
-    }
-}
-
-/// A cipher video on its way.
-struct PictureRun<'a> {
-    graph: &'a Graph,
-    decrypter: &'a gst::Element,
-    /// A signal has come.
-    ending: bool,
-    opened: bool,
-    /// Why the decrypter does not open it.
-    refusal: Option<crate::Error>,
-}
-
-impl PictureRun<'_> {
-    fn until_end(&mut self, tracks: &Tracks, interrupt: &Interrupt) -> Result<(), Failure> {
-        loop {
-            match self.graph.news() {
-                Ok(News::End) => return Ok(()),
-                Ok(News::Message(message)) if Tracks::are_known(&message) => self.connect(tracks)?,
-                Ok(News::Message(message)) => self.hear(&message),
-                Ok(News::Quiet) => {}
-                Err(failure) => {
-                    return Err(self.refusal.take().filter(|_| !self.opened).map_or(failure, Failure::from));
-                }
-            }
-            if interrupt.has_come() && !std::mem::replace(&mut self.ending, true) {
-                self.decrypter.call_async(|decrypter| {
-                    let sink = decrypter.static_pad("sink").expect("chaosdec has a sink pad");
-                    sink.send_event(gst::event::Eos::new());
-                });
-            }
-        }
-    }
-
-    fn connect(&self, tracks: &Tracks) -> Result<(), Failure> {
-        let mut tracks = tracks.take(false)?;
-        let [track] = &mut tracks[..] else {
-            return Err(Failure::new(Exit::Content, format!("{} tracks; a cipher video has one", tracks.len())));
-        };
-        let sink = self.decrypter.static_pad("sink").expect("chaosdec has a sink pad");
-        track.pad.link(&sink).map_err(|_| crate::Error::NotOurs)?;
-        track.release();
-        Ok(())
-    }
-
-    fn hear(&mut self, message: &gst::Message) {
-        let Some(event) = message.structure().filter(|event| event.name() == "chaosveil-event") else { return };
-        match event.get::<&str>("reason") {
-            Ok("new-stream") => self.opened = true,
-            Ok("wrong-key") => self.refusal = Some(crate::Error::WrongKey),
-            Ok("profile-not-accepted") => self.refusal = Some(crate::Error::ProfileNotAccepted("chaos")),
-            _ => {}
-        }
     }
 }
