@@ -3,13 +3,14 @@
 use gst::prelude::*;
 
 use super::{
+    branch::tally_of,
     endpoint::Output,
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
     matroska::{End, Extent},
     streams::{Damage, Tally},
     summary::Summary,
-    video_decrypt::{VideoDecrypt, tally_of},
+    video_decrypt::VideoDecrypt,
     video_encrypt::stat,
     video_file::VideoFile,
     video_source::{Split, Tracks, VideoSource},

@@ -9,7 +9,9 @@
 //! codes and advice).
 
 mod analyze;
+mod backlog;
 mod bench;
+mod branch;
 mod byte_source;
 mod cipher_picture;
 mod cipher_video;

@@ -3,12 +3,14 @@
 //! The command line verifies headers itself ([`Streams`]), for it has to know which packet is whose and which bytes are
 //! damaged; frames are opened by the elements, in parallel.
 
-use std::{cell::RefCell, collections::BTreeMap, io, ops::Range, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, ops::Range, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use gst_app::AppSrc;
 
 use super::{
+    backlog::Backlog,
+    branch::Branch,
     byte_source::ByteSource,
     container::{self, Container, Mux},
     elements,
@@ -17,10 +19,9 @@ use super::{
     graph::{Graph, Interrupt, News},
     packets::read_packets,
     sealing::{BackendArgument, Opening},
-    streams::{Damage, Stream, StreamHandler, Streams, Tally},
+    streams::{Damage, Stream, StreamHandler, Streams},
     summary::Summary,
     track_times::TrackTimes,
-    video_encrypt::stat,
     video_file::VideoFile,
 };
 use crate::{
@@ -48,12 +49,8 @@ pub struct VideoDecrypt<'a> {
     pub force: bool,
 }
 
-/// Bytes that wait before the decrypters while some track has not shown its first frame.
-const MOST_BEFORE_START: u64 = 256 << 20;
-/// Bytes that wait before the decrypters when none of them has too few.
+/// Bytes that wait before all decrypters together; what has to wait beyond that does so on the disk.
 const MOST_QUEUED: u64 = 32 << 20;
-/// Packets whose place is remembered, in case they turn out to be damaged.
-const PLACES_KEPT: usize = 4096;
 
 /// How reading has ended.
 enum Ending {
@@ -77,7 +74,7 @@ impl VideoDecrypt<'_> {
         let file = VideoFile::create(&graph, output, self.force)?;
         let failure = Rc::default();
         let mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
-        let router = Router::new(self, &graph, mux, &failure);
+        let router = Router::new(self, &graph, mux, file.backlog(), &failure);
         let mut streams = Streams::new(opening, router);
         let stopped = || interrupt.has_come() || failure.borrow().is_some();
         let (mut extent, read) = read_packets(source.reader(stopped), &mut streams);
@@ -175,59 +172,14 @@ impl VideoDecrypt<'_> {
     }
 }
 
-/// A stream's way to the muxer.
-struct Branch {
-    source: AppSrc,
-    decrypter: gst::Element,
-    caps: gst::Caps,
-    times: TrackTimes,
-    /// Where in the file the last packets stand, by their counters.
-    places: BTreeMap<u64, Range<u64>>,
-    ended: bool,
-}
-
-impl Branch {
-    /// Hands a packet on. What comes after the end record is refused.
-    fn push(&mut self, packet: &[u8]) -> bool {
-        if self.ended {
-            return false;
-        }
-        // A pipeline that has failed says so on the bus; the packet is not to blame.
-        let _ = self.source.push_buffer(gst::Buffer::from_mut_slice(packet.to_vec()));
-        true
-    }
-
-    fn end(&mut self) {
-        if !std::mem::replace(&mut self.ended, true) {
-            // A pipeline that has failed does not need to be told.
-            let _ = self.source.end_of_stream();
-        }
-    }
-
-    fn tally(&self) -> Tally {
-        let tally = tally_of(&self.decrypter);
-        let ended = self.decrypter.property::<gst::Structure>("stats").get("end-seen").unwrap_or(false);
-        Tally { sealed_frames: ended.then_some(tally.frames + stat(&self.decrypter, "lost")), ..tally }
-    }
-}
-
-/// What a decrypter has counted.
-pub fn tally_of(decrypter: &gst::Element) -> Tally {
-    Tally {
-        frames: stat(decrypter, "frames-out"),
-        rejected: stat(decrypter, "rejected"),
-        replayed: stat(decrypter, "replayed"),
-        reordered: stat(decrypter, "reordered"),
-        ..Tally::default()
-    }
-}
-
 /// Leads every packet to its stream's decrypter. A muxer takes no more tracks once it has begun, so all of them have to
 /// show their first frame before they are led into it.
 struct Router<'a> {
     job: &'a VideoDecrypt<'a>,
     graph: &'a Graph,
     mux: Mux,
+    /// Where what waits on the disk gets its place.
+    backlog: PathBuf,
     branches: BTreeMap<[u8; 16], Branch>,
     /// How many there are to be.
     tracks: usize,
@@ -239,11 +191,18 @@ struct Router<'a> {
 }
 
 impl<'a> Router<'a> {
-    fn new(job: &'a VideoDecrypt, graph: &'a Graph, mux: Mux, failure: &'a Rc<RefCell<Option<Failure>>>) -> Router<'a> {
+    fn new(
+        job: &'a VideoDecrypt,
+        graph: &'a Graph,
+        mux: Mux,
+        backlog: PathBuf,
+        failure: &'a Rc<RefCell<Option<Failure>>>,
+    ) -> Router<'a> {
         Router {
             job,
             graph,
             mux,
+            backlog,
             branches: BTreeMap::new(),
             tracks: 1,
             connected: false,
@@ -282,31 +241,44 @@ impl<'a> Router<'a> {
         }
         let source: AppSrc = source.downcast().expect("appsrc is what it is called");
         source.set_caps(Some(&gst::Caps::new_empty_simple("application/x-chaosveil")));
-        // How much waits is watched over all tracks together.
+        // The branch knows how much may wait in it.
         source.set_max_bytes(0);
-        Ok(Branch { source, decrypter, caps, times, places: BTreeMap::new(), ended: false })
+        Ok(Branch::new(source, decrypter, caps, times, Backlog::new(&self.backlog)))
     }
 
     /// Tells whether the packet was taken.
     fn route(&mut self, stream: [u8; 16], packet: &[u8], place: Option<(u64, Range<u64>)>, is_end: bool) -> bool {
+        let room = self.room();
         let Some(branch) = self.branches.get_mut(&stream) else { return false };
         if let Some((counter, place)) = place {
-            branch.places.insert(counter, place);
-            if branch.places.len() > PLACES_KEPT {
-                branch.places.pop_first();
-            }
+            branch.note_place(counter, place);
         }
-        let taken = branch.push(packet);
+        let pushed = branch.push(packet, room);
         if is_end {
             branch.end();
         }
-        let room = self.wait_for_room();
-        self.note_failure(room);
+        let taken = pushed.as_ref().is_ok_and(|taken| *taken);
+        let done = pushed.map(drop).map_err(|error| self.no_room(error)).and_then(|()| self.wait_for_room());
+        self.note_failure(done);
         taken
     }
 
-    /// Leads the tracks into the muxer once all have shown their first frame, or that much waits that the others must
-    /// be taken for lost.
+    /// How much may wait before each decrypter.
+    fn room(&self) -> u64 {
+        MOST_QUEUED / self.branches.len().max(1) as u64
+    }
+
+    fn no_room(&self, error: io::Error) -> Failure {
+        Failure::io(format_args!("what waits for the other tracks, {}", self.backlog.display()), error)
+    }
+
+    fn refill(&mut self) -> Result<(), Failure> {
+        let room = self.room();
+        let refilled = self.branches.values_mut().try_for_each(|branch| branch.refill(room));
+        refilled.map_err(|error| self.no_room(error))
+    }
+
+    /// Leads the tracks into the muxer once all have shown their first frame, or there is nothing more to come.
     fn connect_if_ready(&mut self, at_any_rate: bool) -> Result<(), Failure> {
         let ready = self.branches.len() >= self.tracks && self.branches.values().all(|b| b.times.first().is_some());
         if self.connected || !(ready || at_any_rate) {
@@ -335,11 +307,12 @@ impl<'a> Router<'a> {
             let quiet = matches!(news, News::Quiet);
             self.hear(&news);
             self.check_times()?;
-            let waiting = self.branches.values().filter(|branch| !branch.ended);
-            let levels: Vec<u64> = waiting.map(|branch| branch.source.current_level_bytes()).collect();
-            let queued: u64 = levels.iter().sum();
-            self.connect_if_ready(queued > MOST_BEFORE_START)?;
-            if self.over || !self.connected || levels.contains(&0) || queued < MOST_QUEUED {
+            self.connect_if_ready(false)?;
+            self.refill()?;
+            let (room, waiting) = (self.room(), self.branches.values().filter(|branch| !branch.has_ended()));
+            let levels: Vec<u64> = waiting.map(Branch::queued).collect();
+            let full = levels.iter().any(|&level| level >= room) && !levels.contains(&0);
+            if self.over || !self.connected || !full {
                 return Ok(());
             }
             if quiet {
@@ -378,7 +351,7 @@ impl<'a> Router<'a> {
         let source = message.src()?;
         let branch =
             self.branches.values_mut().find(|branch| branch.decrypter.upcast_ref::<gst::Object>() == source)?;
-        branch.places.remove(&counter)
+        branch.place(counter)
     }
 
     /// Everything has been read: lets the pipeline come to its end.
@@ -388,6 +361,7 @@ impl<'a> Router<'a> {
         }
         self.branches.values_mut().for_each(Branch::end);
         while !self.over {
+            self.refill()?;
             let arriving = self.branches.values().any(|branch| branch.times.first().is_none());
             self.connect_if_ready(!arriving)?;
             let news = self.graph.news()?;

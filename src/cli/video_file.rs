@@ -37,6 +37,14 @@ impl VideoFile {
         &self.sink
     }
 
+    /// A name for what waits on the disk meanwhile: beside the file, where there is room for it.
+    pub fn backlog(&self) -> PathBuf {
+        match &self.file {
+            Some(file) => file.partial().with_added_extension("waiting"),
+            None => std::env::temp_dir().join(format!("chaosveil-{}.waiting", std::process::id())),
+        }
+    }
+
     /// Whether a muxer may go back in it.
     pub fn is_seekable(&self) -> bool {
         self.file.is_some()
