@@ -109,9 +109,8 @@ impl Branch {
 
     /// What the decrypter has counted.
     pub fn tally(&self) -> Tally {
-        let tally = tally_of(&self.decrypter);
-        let ended = self.decrypter.property::<gst::Structure>("stats").get("end-seen").unwrap_or(false);
-        Tally { sealed_frames: ended.then_some(tally.frames + stat(&self.decrypter, "lost")), ..tally }
+        let sealed_frames = self.decrypter.property::<gst::Structure>("stats").get("frames-sealed").ok();
+        Tally { sealed_frames, ..tally_of(&self.decrypter) }
     }
 }
 

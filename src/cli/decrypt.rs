@@ -163,6 +163,7 @@ impl Decrypt {
             insecure_research: self.insecure_research,
             name: &name,
             endless: input.file().is_none(),
+            live: matches!(input, Input::Uri(_)),
             container,
             salvage: self.salvage,
             force: self.force,

@@ -41,6 +41,8 @@ pub struct VideoDecrypt<'a> {
     pub name: &'a str,
     /// INPUT goes on until somebody ends it: that is no damage.
     pub endless: bool,
+    /// INPUT is an address: what comes is due when it comes.
+    pub live: bool,
     /// What to make.
     pub container: &'static Container,
     /// Give a damaged file its name.
@@ -138,7 +140,11 @@ impl VideoDecrypt<'_> {
     /// If it is none of this program's own.
     pub fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
         let decrypter = graph.add("chaosdec")?;
-        elements::own::<ChaosDec>(&decrypter)?.open_with(self.identities.clone());
+        let own = elements::own::<ChaosDec>(&decrypter)?;
+        own.open_with(self.identities.clone());
+        if !self.live {
+            own.keep_times();
+        }
         self.backend.apply(&decrypter);
         if self.insecure_research {
             decrypter.set_property_from_str("accept-profiles", "hardened+chaos+aead");

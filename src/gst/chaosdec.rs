@@ -44,6 +44,8 @@ struct Settings {
     identity_file: Option<PathBuf>,
     /// In place of all that names keys.
     given: Option<Arc<Identities>>,
+    /// Frames are due when they were sealed to be, also of a stream that was joined late.
+    keep_times: bool,
     accept_profiles: Profiles,
     accept_new_stream: bool,
     replay_window: u32,
@@ -55,6 +57,7 @@ impl Default for Settings {
             common: CommonSettings::default(),
             identity_file: None,
             given: None,
+            keep_times: false,
             accept_profiles: Profiles::HARDENED | Profiles::AEAD,
             accept_new_stream: false,
             replay_window: DEFAULT_REPLAY_WINDOW,
@@ -112,6 +115,8 @@ struct Told {
     lost: u64,
     lost_before: u64,
     ended: bool,
+    /// Frames of this stream, as its end record says.
+    sealed: Option<u64>,
     opened: bool,
     waiting: bool,
     /// Something is missing before the next frame.
@@ -371,6 +376,11 @@ mod imp {
         pub(crate) fn open_with(&self, identities: Arc<Identities>) {
             lock(&self.imp().settings).given = Some(identities);
         }
+
+        /// Nobody waits for a frame: for files, of which several tracks have to stay in step whatever is missing of them.
+        pub(crate) fn keep_times(&self) {
+            lock(&self.imp().settings).keep_times = true;
+        }
     }
 
     impl ChaosDec {
@@ -434,6 +444,9 @@ mod imp {
             let told = lock(&self.told);
             let mut structure = stats::structure(&lock(&self.stats), self.backend_name());
             structure.set("end-seen", told.ended);
+            if let Some(frames) = told.sealed {
+                structure.set("frames-sealed", frames);
+            }
             structure
         }
 
@@ -563,7 +576,7 @@ mod imp {
                 HeaderNews::NewStream => {
                     let mut told = lock(&self.told);
                     let cut_off = told.opened && !told.ended;
-                    (told.opened, told.ended, told.frames, told.flushed) = (true, false, 0, false);
+                    (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
                     (told.lost_before, told.lost) = (told.all_lost(), 0);
                     (told.dropped, told.newest) = (Dropped::default(), None);
                     drop(told);
@@ -580,7 +593,7 @@ mod imp {
                 return;
             }
             let mut told = lock(&self.told);
-            told.ended = true;
+            (told.ended, told.sealed) = (true, Some(frames));
             // After a local flush some frames were not meant to come out.
             let missing = if told.flushed { 0 } else { frames.saturating_sub(told.frames) };
             drop(told);
@@ -645,6 +658,9 @@ mod imp {
                 Some((pts, segment.to_stream_time(pts)?, i128::from(segment.to_running_time(pts)?.nseconds())))
             });
             let Some((pts, stream_time, running_ns)) = times else { return segment };
+            if lock(&self.settings).keep_times {
+                return segment;
+            }
             let now = self.obj().current_running_time().unwrap_or_default();
             let mut told = lock(&self.told);
             if due_at_once {
