@@ -13,6 +13,7 @@ use super::{
     video_decrypt::VideoDecrypt,
     video_encrypt::stat,
     video_file::VideoFile,
+    video_progress::VideoProgress,
     video_source::{Split, Tracks, VideoSource},
 };
 
@@ -80,12 +81,13 @@ struct PictureRun<'a> {
 
 impl PictureRun<'_> {
     fn until_end(&mut self, tracks: &Tracks, interrupt: &Interrupt) -> Result<(), Failure> {
+        let progress = VideoProgress::new();
         loop {
             match self.graph.news() {
                 Ok(News::End) => return Ok(()),
                 Ok(News::Message(message)) if Tracks::are_known(&message) => self.connect(tracks)?,
                 Ok(News::Message(message)) => self.hear(&message),
-                Ok(News::Quiet) => {}
+                Ok(News::Quiet) => progress.show(self.graph),
                 Err(failure) => {
                     return Err(self.refusal.take().filter(|_| !self.opened).map_or(failure, Failure::from));
                 }

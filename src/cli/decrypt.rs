@@ -164,6 +164,7 @@ impl Decrypt {
             name: &name,
             endless: input.file().is_none(),
             live: matches!(input, Input::Uri(_)),
+            bytes: input.file().and_then(|path| path.metadata().ok()).map(|file| file.len()),
             container,
             salvage: self.salvage,
             force: self.force,

@@ -23,6 +23,7 @@ use super::{
     summary::Summary,
     track_times::TrackTimes,
     video_file::VideoFile,
+    video_progress::VideoProgress,
 };
 use crate::{
     gst::{chaosdec::ChaosDec, sealed_text},
@@ -43,6 +44,8 @@ pub struct VideoDecrypt<'a> {
     pub endless: bool,
     /// INPUT is an address: what comes is due when it comes.
     pub live: bool,
+    /// Size of INPUT, where that is known.
+    pub bytes: Option<u64>,
     /// What to make.
     pub container: &'static Container,
     /// Give a damaged file its name.
@@ -87,7 +90,8 @@ impl VideoDecrypt<'_> {
         };
         let done = router.finish().map_err(|failure| self.advise_container(failure).about(self.name));
         graph.stop();
-        let Router { branches, damaged, .. } = router;
+        let Router { branches, damaged, progress, .. } = router;
+        drop(progress);
         for (id, branch) in &branches {
             summary.add_stats(&branch.decrypter);
             streams.entry(*id).and_modify(|stream| stream.tally = branch.tally());
@@ -191,6 +195,9 @@ struct Router<'a> {
     tracks: usize,
     connected: bool,
     damaged: Vec<Range<u64>>,
+    /// Bytes of INPUT that have been taken.
+    read: u64,
+    progress: VideoProgress,
     over: bool,
     /// Why there is no use in reading on.
     failure: &'a Rc<RefCell<Option<Failure>>>,
@@ -213,6 +220,8 @@ impl<'a> Router<'a> {
             tracks: 1,
             connected: false,
             damaged: Vec::new(),
+            read: 0,
+            progress: VideoProgress::new(),
             over: false,
             failure,
         }
@@ -257,6 +266,7 @@ impl<'a> Router<'a> {
         let room = self.room();
         let Some(branch) = self.branches.get_mut(&stream) else { return false };
         if let Some((counter, place)) = place {
+            self.read = place.end;
             branch.note_place(counter, place);
         }
         let pushed = branch.push(packet, room);
@@ -312,6 +322,7 @@ impl<'a> Router<'a> {
             let news = self.graph.news_at_hand()?;
             let quiet = matches!(news, News::Quiet);
             self.hear(&news);
+            self.progress.show_bytes(self.read, self.job.bytes);
             self.check_times()?;
             self.connect_if_ready(false)?;
             self.refill()?;
@@ -372,6 +383,7 @@ impl<'a> Router<'a> {
             self.connect_if_ready(!arriving)?;
             let news = self.graph.news()?;
             self.hear(&news);
+            self.progress.show_bytes(self.read, self.job.bytes);
             self.check_times()?;
         }
         Ok(())

@@ -67,9 +67,11 @@ impl VideoEncrypt<'_> {
         graph.stop();
         let done = done.and_then(|()| run.check_complete());
         run.encoders.iter().for_each(|encoder| summary.add_stats(encoder));
-        file.settle(done)?;
-        summary.print();
-        Ok(())
+        let settled = file.settle(done);
+        if settled.is_ok() || !run.encoders.is_empty() {
+            summary.print();
+        }
+        settled
     }
 
     /// Where tracks come together.
