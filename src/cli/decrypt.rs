@@ -273,7 +273,7 @@ impl Decrypt {
         let done = folder::for_each(&files, |name| {
             let path = from.join(name);
             let shown = path.display().to_string();
-            let opened = self.open(opening, &shown, endpoint::open(&path)?, &mut summary)?;
+            let opened = self.open(opening, &shown, endpoint::open_file(&path)?, &mut summary)?;
             let target = targets.claim(to.join(target_name(name, opened.content.kind())))?;
             endpoint::refuse_overlap(from, &target)?;
             let kind = PictureType::of_path(&target).unwrap_or(opened.content.kind());

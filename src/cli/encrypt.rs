@@ -202,7 +202,7 @@ impl Encrypt {
             endpoint::refuse_overlap(from, &target)?;
             output::check_free(&target, self.force)?;
             let shown = path.display().to_string();
-            let file = endpoint::open(&path)?;
+            let file = endpoint::open_file(&path)?;
             let picture = summary.time("read", || read_picture(&shown, Some(&path), file))?;
             let sealed = seal(sealing, &picture, form, &mut summary).map_err(|failure| failure.about(&shown))?;
             summary.time("write", || {

@@ -186,6 +186,17 @@ pub fn open(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| Failure::io(path.display(), error))
 }
 
+/// Opens a file of a folder for reading: a pipe in it would be waited for in vain.
+///
+/// # Errors
+/// If it cannot be opened, or is something else.
+pub fn open_file(path: &Path) -> Result<File, Failure> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(Failure::usage(format!("{} is no regular file", path.display()))),
+        _ => open(path),
+    }
+}
+
 /// A source together with its first bytes, which tell what it is.
 ///
 /// # Errors
