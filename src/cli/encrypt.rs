@@ -44,7 +44,7 @@ pub struct Encrypt {
     sealing: SealingArguments,
     #[command(flatten)]
     video: VideoArguments,
-    /// What stdin holds, where its content shall not tell: a video (mkv) or a picture (png)
+    /// What INPUT is, where its name and content shall not tell: a video (mkv) or a picture (png)
     #[arg(long, value_name = "FORM")]
     from: Option<Form>,
     /// What to make, where OUTPUT is a folder or `-`
@@ -73,9 +73,15 @@ impl Encrypt {
         let form = self.form(&input, &output)?;
         let name = input.name();
         match (input, &output) {
-            (Input::Folder(from), Output::Path(to)) => self.folder(&sealing, &from, to, form),
+            (Input::Folder(from), Output::Path(to)) => match self.is_picture(true)? {
+                true => self.folder(&sealing, &from, to, form),
+                false => Err(Failure::usage("a folder holds pictures, no video").advise("leave --from out")),
+            },
             (Input::Folder(_), Output::Stdout) => {
                 Err(Failure::usage("a folder does not go to stdout").advise("name a folder as OUTPUT"))
+            }
+            (Input::Uri(_), _) if self.is_picture(false)? => {
+                Err(Failure::usage("an address gives a video, no picture").advise("leave --from out"))
             }
             (Input::Uri(uri), _) => {
                 let camera = self.video.camera(&uri)?;
@@ -107,15 +113,7 @@ impl Encrypt {
 
     fn stdin(&self, sealing: &Sealing, name: &str, output: &Output, form: Form) -> Result<(), Failure> {
         let (start, source) = endpoint::peek(name, std::io::stdin())?;
-        let is_picture = match self.from {
-            Some(Form::Png) => true,
-            Some(Form::Mkv) => false,
-            Some(Form::Cveil) => {
-                return Err(Failure::usage("packets are not encrypted again").advise("leave --from out"));
-            }
-            None => PictureType::of_content(&start).is_some(),
-        };
-        match is_picture {
+        match self.is_picture(PictureType::of_content(&start).is_some())? {
             true => self.picture(sealing, None, source, output, form),
             false => {
                 self.video.refuse_live(name)?;
@@ -126,7 +124,7 @@ impl Encrypt {
 
     fn file(&self, sealing: &Sealing, name: &str, path: &Path, output: &Output, form: Form) -> Result<(), Failure> {
         let (start, source) = endpoint::peek(name, endpoint::open(path)?)?;
-        if PictureType::of_path(path).is_some() || PictureType::of_content(&start).is_some() {
+        if self.is_picture(PictureType::of_path(path).is_some() || PictureType::of_content(&start).is_some())? {
             return self.picture(sealing, Some(path), source, output, form);
         }
         self.video.refuse_live(name)?;
@@ -136,6 +134,16 @@ impl Encrypt {
             false => VideoSource::Bytes(ByteSource::of_read(source)),
         };
         self.video(sealing, name, source, output, form)
+    }
+
+    /// Whether INPUT is a picture: `--from` says so, or else INPUT itself.
+    fn is_picture(&self, by_itself: bool) -> Result<bool, Failure> {
+        match self.from {
+            Some(Form::Png) => Ok(true),
+            Some(Form::Mkv) => Ok(false),
+            Some(Form::Cveil) => Err(Failure::usage("packets are not encrypted again").advise("leave --from out")),
+            None => Ok(by_itself),
+        }
     }
 
     fn picture(

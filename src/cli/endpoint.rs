@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{Chain, Cursor, Read},
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -47,6 +48,9 @@ impl Form {
     }
 }
 
+/// Major number of video devices (Linux, `Documentation/admin-guide/devices.txt`).
+const VIDEO4LINUX: u32 = 81;
+
 /// Where content comes from.
 #[derive(Debug)]
 pub enum Input {
@@ -64,7 +68,7 @@ impl Input {
     /// Tells what an argument names.
     ///
     /// # Errors
-    /// If nothing of that name is there.
+    /// If nothing of that name is there, or a camera that is not named as one.
     pub fn parse(argument: &OsStr) -> Result<Input, Failure> {
         if argument == "-" {
             return Ok(Input::Stdin);
@@ -74,6 +78,10 @@ impl Input {
         }
         let path = PathBuf::from(argument);
         let metadata = path.metadata().map_err(|error| Failure::io(path.display(), error))?;
+        if metadata.file_type().is_char_device() && libc::major(metadata.rdev()) == VIDEO4LINUX {
+            return Err(Failure::usage(format!("{} is a camera, and does not read like a file", path.display()))
+                .advise(format!("name it as an address: v4l2://{}", path.display())));
+        }
         Ok(if metadata.is_dir() { Input::Folder(path) } else { Input::File(path) })
     }
 
