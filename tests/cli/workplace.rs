@@ -17,6 +17,7 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Exit codes of the program.
 pub mod code {
+    pub const OTHER: i32 = 1;
     pub const USAGE: i32 = 2;
     pub const KEY: i32 = 3;
     pub const CONTENT: i32 = 4;
@@ -49,6 +50,11 @@ impl Program {
         self
     }
 
+    pub fn stdin(mut self, file: impl Into<Stdio>) -> Program {
+        self.0.stdin(file);
+        self
+    }
+
     pub fn stdout(mut self, file: impl Into<Stdio>) -> Program {
         self.0.stdout(file);
         self
@@ -58,6 +64,11 @@ impl Program {
     pub fn output(&mut self) -> Output {
         self.0.stderr(Stdio::piped());
         output_in_time(self.0.spawn().expect("runs"), &self.0)
+    }
+
+    /// The command itself, for who lets it run.
+    pub fn into_command(self) -> Command {
+        self.0
     }
 }
 
