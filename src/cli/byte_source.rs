@@ -10,7 +10,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
-use super::{error::Failure, graph::Graph, video_source};
+use super::{
+    error::Failure,
+    graph::{self, Graph},
+    video_source,
+};
 
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -54,7 +58,7 @@ impl ByteSource {
         bus.set_sync_handler(move |_, message| {
             if let gst::MessageView::Error(error) = message.view() {
                 // Whoever does not listen any more does not need to know.
-                let _ = sender.send(Err(io::Error::other(error.error().message().to_owned())));
+                let _ = sender.send(Err(io::Error::other(graph::failure_of(error))));
             }
             gst::BusSyncReply::Pass
         });
@@ -62,18 +66,25 @@ impl ByteSource {
         Ok(ByteSource { chunks, _graph: Some(graph) })
     }
 
-    /// Hands everything on to an element, from a thread of its own.
+    /// Hands everything on to an element, from a thread of its own. What cannot be read is that element's error: an end
+    /// would pass for the end of INPUT.
     pub fn feed(self, element: &AppSrc) {
         element.set_property("block", true);
         element.set_max_bytes((CHUNKS * CHUNK_BYTES) as u64);
         let element = element.clone();
         std::thread::spawn(move || {
-            while let Ok(Ok(chunk)) = self.chunks.recv() {
-                if chunk.is_empty() {
-                    break;
-                }
-                if element.push_buffer(gst::Buffer::from_mut_slice(chunk)).is_err() {
-                    return;
+            loop {
+                match self.chunks.recv().unwrap_or_else(|_| Err(stopped())) {
+                    Ok(chunk) if chunk.is_empty() => break,
+                    Ok(chunk) => {
+                        if element.push_buffer(gst::Buffer::from_mut_slice(chunk)).is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => {
+                        gst::element_error!(element, gst::ResourceError::Read, ("{error}"));
+                        return;
+                    }
                 }
             }
             // An element that is not running any more has no use for it.
@@ -81,10 +92,15 @@ impl ByteSource {
         });
     }
 
-    /// A reader that comes to its end when `stop` says so.
+    /// A reader that fails when `stop` says so: what comes next will not be read.
     pub fn reader(self, stop: impl Fn() -> bool) -> impl Read {
         Chunks { source: self, at_hand: VecDeque::new(), ended: false, stop }
     }
+}
+
+/// Reading has ended before the end.
+fn stopped() -> io::Error {
+    io::Error::other("reading has been stopped")
 }
 
 /// Reads once; false when there is no more to do.
@@ -131,13 +147,13 @@ impl<F: Fn() -> bool> Read for Chunks<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at_hand.is_empty() && !self.ended {
             match self.source.chunks.recv_timeout(PATIENCE) {
-                _ if (self.stop)() => self.ended = true,
+                _ if (self.stop)() => return Err(stopped()),
                 Ok(chunk) => {
                     self.at_hand = chunk?.into();
                     self.ended = self.at_hand.is_empty();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.ended = true,
+                Err(RecvTimeoutError::Disconnected) => return Err(stopped()),
             }
         }
         self.at_hand.read(buffer)
@@ -161,6 +177,6 @@ mod tests {
     fn waiting_can_be_interrupted() {
         let (silent, _never_written) = std::os::unix::net::UnixStream::pair().expect("sockets");
         let mut stopped = ByteSource::of_read(silent).reader(|| true);
-        assert_eq!(stopped.read(&mut [0; 8]).expect("an end, not an error"), 0);
+        stopped.read(&mut [0; 8]).expect_err("no end, which would pass for that of the source");
     }
 }

@@ -51,6 +51,21 @@ impl Claim {
         let (profile, aead) = (raw.profile()?, raw.aead()?);
         Ok(Claim { profile, aead, key_groups, headers: 0, frames: 0, end_records: 0, bytes: 0 })
     }
+
+    /// One more header.
+    pub fn count_header(&mut self, packet: &[u8]) {
+        self.headers += 1;
+        self.bytes += packet.len() as u64;
+    }
+
+    /// One more frame or end record.
+    pub fn count(&mut self, kind: Kind, packet: &[u8]) {
+        match kind {
+            Kind::Frame => self.frames += 1,
+            Kind::End => self.end_records += 1,
+        }
+        self.bytes += packet.len() as u64;
+    }
 }
 
 impl KeyGroupClaim {
@@ -114,18 +129,13 @@ impl PacketReader for Claims {
     fn header(&mut self, bytes: &[u8]) {
         let id = RawStreamHeader::split(bytes).map(|raw| raw.stream_id()).unwrap_or_default();
         if let Some(claim) = self.streams.get_mut(&id) {
-            claim.headers += 1;
-            claim.bytes += bytes.len() as u64;
+            claim.count_header(bytes);
         }
     }
 
     fn frame(&mut self, _: Offset, header: FrameHeader, packet: &[u8]) -> bool {
         if let Some(claim) = self.streams.get_mut(&header.stream_id) {
-            match header.kind {
-                Kind::Frame => claim.frames += 1,
-                Kind::End => claim.end_records += 1,
-            }
-            claim.bytes += packet.len() as u64;
+            claim.count(header.kind, packet);
         }
         true
     }

@@ -16,6 +16,7 @@ use super::{
     error::{Exit, Failure},
     folder,
     key_files::IdentityArguments,
+    matroska::Extent,
     output::{self, PartialFile},
     picture_file::{self, Opened},
     picture_type::{self, PictureType},
@@ -75,7 +76,7 @@ enum Target {
 /// What a sealed video comes as.
 enum Sealed {
     Packets(ByteSource),
-    Pictures(VideoSource),
+    Pictures(VideoSource, Extent),
 }
 
 impl Decrypt {
@@ -157,18 +158,20 @@ impl Decrypt {
     ) -> Result<(), Failure> {
         let name = input.name();
         let job = VideoDecrypt {
-            identities: &self.identities,
+            identities: &opening.identities,
             backend: &self.backend,
             insecure_research: self.insecure_research,
             name: &name,
-            endless: !matches!(input, Input::File(_)),
+            endless: input.file().is_none(),
+            live: matches!(input, Input::Uri(_)),
+            bytes: input.file().and_then(|path| path.metadata().ok()).map(|file| file.len()),
             container,
             salvage: self.salvage,
             force: self.force,
         };
         match self.video_source(input)? {
             Sealed::Packets(source) => job.packets(opening, source, output),
-            Sealed::Pictures(source) => job.pictures(source, output),
+            Sealed::Pictures(source, extent) => job.pictures(source, &extent, output),
         }
     }
 
@@ -184,11 +187,11 @@ impl Decrypt {
             return Ok(match (uri.strip_prefix("v4l2://"), self.from) {
                 (Some(device), _) => {
                     let camera = Camera { device: device.to_owned(), ..Camera::default() };
-                    Sealed::Pictures(VideoSource::Camera(camera))
+                    Sealed::Pictures(VideoSource::Camera(camera), Extent::Endless)
                 }
-                (None, Some(Form::Mkv)) => Sealed::Pictures(VideoSource::Uri(uri.clone())),
+                (None, Some(Form::Mkv)) => Sealed::Pictures(VideoSource::Uri(uri.clone()), Extent::Endless),
                 (None, Some(Form::Png)) => return Err(is_picture()),
-                (None, _) => Sealed::Packets(ByteSource::of_uri(uri)?),
+                (None, _) => Sealed::Packets(ByteSource::of_uri(uri).map_err(|failure| failure.about(uri))?),
             });
         }
         let (start, source): (_, Box<dyn Read + Send>) = match input {
@@ -197,12 +200,17 @@ impl Decrypt {
             }
             _ => endpoint::peek(&name, std::io::stdin()).map(|(start, rest)| (start, Box::new(rest) as _))?,
         };
-        match (self.from.unwrap_or(Form::of_content(&start)), input) {
+        match (self.from.unwrap_or(Form::of_content(&start)), input.file()) {
             (Form::Png, _) => Err(is_picture()),
             (Form::Cveil, _) => Ok(Sealed::Packets(ByteSource::of_read(source))),
             // Some containers are not read from front to back: by its name the file is open to seeking.
-            (Form::Mkv, Input::File(path)) => Ok(Sealed::Pictures(VideoSource::File(path.clone()))),
-            (Form::Mkv, _) => Ok(Sealed::Pictures(VideoSource::Bytes(ByteSource::of_read(source)))),
+            (Form::Mkv, Some(path)) => {
+                Ok(Sealed::Pictures(VideoSource::File(path.to_owned()), Extent::File(path.to_owned())))
+            }
+            (Form::Mkv, None) => {
+                let (extent, source) = Extent::of_pipe(&start, source);
+                Ok(Sealed::Pictures(VideoSource::Bytes(ByteSource::of_read(source)), extent))
+            }
         }
     }
 
@@ -251,7 +259,7 @@ impl Decrypt {
         file.write(bytes)?;
         match named {
             true => file.finish().map(|()| None),
-            false => file.keep().map(Some),
+            false => Ok(Some(file.keep())),
         }
     }
 
@@ -265,8 +273,9 @@ impl Decrypt {
         let done = folder::for_each(&files, |name| {
             let path = from.join(name);
             let shown = path.display().to_string();
-            let opened = self.open(opening, &shown, endpoint::open(&path)?, &mut summary)?;
+            let opened = self.open(opening, &shown, endpoint::open_file(&path)?, &mut summary)?;
             let target = targets.claim(to.join(target_name(name, opened.content.kind())))?;
+            endpoint::refuse_overlap(from, &target)?;
             let kind = PictureType::of_path(&target).unwrap_or(opened.content.kind());
             output::make_folder_of(&target)?;
             self.deliver(&shown, opened, kind, &Output::Path(target), &mut summary)

@@ -93,6 +93,16 @@ pub fn make(name: &str) -> Result<gst::Element, Failure> {
     })
 }
 
+/// An element as one of this program's own.
+///
+/// # Errors
+/// If another plugin has made it.
+pub fn own<T: IsA<gst::Element>>(element: &gst::Element) -> Result<&T, Failure> {
+    element.downcast_ref().ok_or_else(|| {
+        Failure::new(Exit::Other, format!("{} comes from another plugin than this program", element.name()))
+    })
+}
+
 /// Whether a plugin has an element.
 pub fn is_present(name: &str) -> bool {
     gst::ElementFactory::find(name).is_some()

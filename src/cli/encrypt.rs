@@ -44,7 +44,7 @@ pub struct Encrypt {
     sealing: SealingArguments,
     #[command(flatten)]
     video: VideoArguments,
-    /// What stdin holds, where its content shall not tell: a video (mkv) or a picture (png)
+    /// What INPUT is, where its name and content shall not tell: a video (mkv) or a picture (png)
     #[arg(long, value_name = "FORM")]
     from: Option<Form>,
     /// What to make, where OUTPUT is a folder or `-`
@@ -73,13 +73,19 @@ impl Encrypt {
         let form = self.form(&input, &output)?;
         let name = input.name();
         match (input, &output) {
-            (Input::Folder(from), Output::Path(to)) => self.folder(&sealing, &from, to, form),
+            (Input::Folder(from), Output::Path(to)) => match self.is_picture(true)? {
+                true => self.folder(&sealing, &from, to, form),
+                false => Err(Failure::usage("a folder holds pictures, no video").advise("leave --from out")),
+            },
             (Input::Folder(_), Output::Stdout) => {
                 Err(Failure::usage("a folder does not go to stdout").advise("name a folder as OUTPUT"))
             }
+            (Input::Uri(_), _) if self.is_picture(false)? => {
+                Err(Failure::usage("an address gives a video, no picture").advise("leave --from out"))
+            }
             (Input::Uri(uri), _) => {
                 let camera = self.video.camera(&uri)?;
-                self.video(&name, camera.map_or(VideoSource::Uri(uri), VideoSource::Camera), &output, form)
+                self.video(&sealing, &name, camera.map_or(VideoSource::Uri(uri), VideoSource::Camera), &output, form)
             }
             (Input::Stdin, _) => self.stdin(&sealing, &name, &output, form),
             (Input::File(path), _) => self.file(&sealing, &name, &path, &output, form),
@@ -107,30 +113,37 @@ impl Encrypt {
 
     fn stdin(&self, sealing: &Sealing, name: &str, output: &Output, form: Form) -> Result<(), Failure> {
         let (start, source) = endpoint::peek(name, std::io::stdin())?;
-        let is_picture = match self.from {
-            Some(Form::Png) => true,
-            Some(Form::Mkv) => false,
-            Some(Form::Cveil) => {
-                return Err(Failure::usage("packets are not encrypted again").advise("leave --from out"));
-            }
-            None => PictureType::of_content(&start).is_some(),
-        };
-        match is_picture {
+        match self.is_picture(PictureType::of_content(&start).is_some())? {
             true => self.picture(sealing, None, source, output, form),
             false => {
                 self.video.refuse_live(name)?;
-                self.video(name, VideoSource::Bytes(ByteSource::of_read(source)), output, form)
+                self.video(sealing, name, VideoSource::Bytes(ByteSource::of_read(source)), output, form)
             }
         }
     }
 
     fn file(&self, sealing: &Sealing, name: &str, path: &Path, output: &Output, form: Form) -> Result<(), Failure> {
         let (start, source) = endpoint::peek(name, endpoint::open(path)?)?;
-        if PictureType::of_path(path).is_some() || PictureType::of_content(&start).is_some() {
+        if self.is_picture(PictureType::of_path(path).is_some() || PictureType::of_content(&start).is_some())? {
             return self.picture(sealing, Some(path), source, output, form);
         }
         self.video.refuse_live(name)?;
-        self.video(name, VideoSource::File(path.to_owned()), output, form)
+        let source = match path.is_file() {
+            true => VideoSource::File(path.to_owned()),
+            // A pipe that has a name cannot be opened again.
+            false => VideoSource::Bytes(ByteSource::of_read(source)),
+        };
+        self.video(sealing, name, source, output, form)
+    }
+
+    /// Whether INPUT is a picture: `--from` says so, or else INPUT itself.
+    fn is_picture(&self, by_itself: bool) -> Result<bool, Failure> {
+        match self.from {
+            Some(Form::Png) => Ok(true),
+            Some(Form::Mkv) => Ok(false),
+            Some(Form::Cveil) => Err(Failure::usage("packets are not encrypted again").advise("leave --from out")),
+            None => Ok(by_itself),
+        }
     }
 
     fn picture(
@@ -155,13 +168,21 @@ impl Encrypt {
         Ok(())
     }
 
-    fn video(&self, name: &str, source: VideoSource, output: &Output, form: Form) -> Result<(), Failure> {
+    fn video(
+        &self,
+        sealing: &Sealing,
+        name: &str,
+        source: VideoSource,
+        output: &Output,
+        form: Form,
+    ) -> Result<(), Failure> {
         if form == Form::Png {
             return Err(Failure::usage(format!("{name} is no picture; a video does not become one"))
                 .advise("name an OUTPUT that ends in .cveil or .mkv"));
         }
         let job = VideoEncrypt {
             sealing: &self.sealing,
+            recipients: sealing.recipients.clone(),
             form,
             decode: self.video.decode,
             video_only: self.video.video_only,
@@ -186,9 +207,10 @@ impl Encrypt {
         let done = folder::for_each(&files, |name| {
             let path = from.join(name);
             let target = targets.claim(to.join(target_name(name, form)))?;
+            endpoint::refuse_overlap(from, &target)?;
             output::check_free(&target, self.force)?;
             let shown = path.display().to_string();
-            let file = endpoint::open(&path)?;
+            let file = endpoint::open_file(&path)?;
             let picture = summary.time("read", || read_picture(&shown, Some(&path), file))?;
             let sealed = seal(sealing, &picture, form, &mut summary).map_err(|failure| failure.about(&shown))?;
             summary.time("write", || {

@@ -4,10 +4,16 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{Chain, Cursor, Read},
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
-use super::error::{Exit, Failure};
+use gst::glib;
+
+use super::{
+    error::{Exit, Failure},
+    output,
+};
 
 /// What a cipher is carried in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -42,6 +48,9 @@ impl Form {
     }
 }
 
+/// Major number of video devices (Linux, `Documentation/admin-guide/devices.txt`).
+const VIDEO4LINUX: u32 = 81;
+
 /// Where content comes from.
 #[derive(Debug)]
 pub enum Input {
@@ -59,7 +68,7 @@ impl Input {
     /// Tells what an argument names.
     ///
     /// # Errors
-    /// If nothing of that name is there.
+    /// If nothing of that name is there, or a camera that is not named as one.
     pub fn parse(argument: &OsStr) -> Result<Input, Failure> {
         if argument == "-" {
             return Ok(Input::Stdin);
@@ -69,7 +78,19 @@ impl Input {
         }
         let path = PathBuf::from(argument);
         let metadata = path.metadata().map_err(|error| Failure::io(path.display(), error))?;
+        if metadata.file_type().is_char_device() && libc::major(metadata.rdev()) == VIDEO4LINUX {
+            return Err(Failure::usage(format!("{} is a camera, and does not read like a file", path.display()))
+                .advise(format!("name it as an address: v4l2://{}", path.display())));
+        }
         Ok(if metadata.is_dir() { Input::Folder(path) } else { Input::File(path) })
+    }
+
+    /// The file that can be read again, from any place; not a pipe that has a name.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Input::File(path) if path.is_file() => Some(path),
+            _ => None,
+        }
     }
 
     /// How to name it to the user.
@@ -81,14 +102,39 @@ impl Input {
         }
     }
 
-    /// Refuses an OUTPUT that is the INPUT itself, or lies in an INPUT folder.
+    /// Refuses an OUTPUT whose writing would destroy INPUT.
+    ///
+    /// # Errors
+    /// As [`refuse_overlap`].
     pub fn refuse_as_output(&self, output: &Path) -> Result<(), Failure> {
-        let (Input::Folder(input) | Input::File(input)) = self else { return Ok(()) };
-        let Ok(input) = input.canonicalize() else { return Ok(()) };
-        if existing_ancestor(output).is_some_and(|output| output.starts_with(&input)) {
-            return Err(Failure::usage("OUTPUT is INPUT, or lies in it").advise("name another OUTPUT"));
+        match self {
+            Input::Folder(path) | Input::File(path) => refuse_overlap(path, output),
+            // A redirected file is a file.
+            Input::Stdin => refuse_overlap(Path::new("/dev/stdin"), output),
+            Input::Uri(uri) => match glib::filename_from_uri(uri) {
+                Ok((path, _)) => refuse_overlap(&path, output),
+                Err(_) => Ok(()),
+            },
         }
-        Ok(())
+    }
+}
+
+/// Refuses an OUTPUT that is INPUT itself, lies in an INPUT folder, or whose partial file is INPUT.
+///
+/// # Errors
+/// What to do instead.
+pub fn refuse_overlap(input: &Path, output: &Path) -> Result<(), Failure> {
+    let Ok(input) = input.canonicalize() else { return Ok(()) };
+    if existing_ancestor(output).is_some_and(|output| output.starts_with(&input)) {
+        return Err(Failure::usage("OUTPUT is INPUT, or lies in it").advise("name another OUTPUT"));
+    }
+    let partial = output::partial_name(output);
+    match partial.canonicalize() {
+        Ok(partial) if partial == input => {
+            Err(Failure::usage(format!("INPUT is {}, under which OUTPUT is written", partial.display()))
+                .advise("name another OUTPUT, or move INPUT away"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -148,6 +194,17 @@ pub fn open(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| Failure::io(path.display(), error))
 }
 
+/// Opens a file of a folder for reading: a pipe in it would be waited for in vain.
+///
+/// # Errors
+/// If it cannot be opened, or is something else.
+pub fn open_file(path: &Path) -> Result<File, Failure> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(Failure::usage(format!("{} is no regular file", path.display()))),
+        _ => open(path),
+    }
+}
+
 /// A source together with its first bytes, which tell what it is.
 ///
 /// # Errors
@@ -161,8 +218,8 @@ pub fn peek<R: Read>(name: &str, mut source: R) -> Result<(Vec<u8>, Peeked<R>), 
 /// A source whose first bytes have been looked at.
 pub type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// Enough for the magic of every picture type.
-const PEEK_BYTES: u64 = 64;
+/// Enough for the magic of every picture type, and for what stands before the length of a Matroska file.
+const PEEK_BYTES: u64 = 256;
 
 #[cfg(test)]
 mod tests {

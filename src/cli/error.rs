@@ -1,6 +1,10 @@
 //! What the user is told when a command fails: the library's error, advice on top, and an exit code.
 
-use std::{fmt::Display, io, process::ExitCode};
+use std::{
+    fmt::{self, Display},
+    io,
+    process::ExitCode,
+};
 
 use crate::Error;
 
@@ -35,12 +39,13 @@ pub struct Failure {
     exit: Exit,
     message: String,
     advice: Option<String>,
+    full_disk: bool,
 }
 
 impl Failure {
     /// A failure without advice.
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into(), advice: None }
+        Failure { exit, message: message.into(), advice: None, full_disk: false }
     }
 
     /// Arguments that do not go together.
@@ -48,9 +53,12 @@ impl Failure {
         Failure::new(Exit::Usage, message)
     }
 
-    /// A failure of reading or writing `what`.
+    /// A failure of reading or writing `what`, be it the system's or one that a reader has handed on.
     pub fn io(what: impl Display, source: io::Error) -> Failure {
-        Failure::from(Error::Io { what: what.to_string(), source })
+        match source.downcast::<Failure>() {
+            Ok(failure) => failure.about(what),
+            Err(source) => Failure::from(Error::Io { what: what.to_string(), source }),
+        }
     }
 
     /// Says what to do.
@@ -75,6 +83,11 @@ impl Failure {
         self.exit
     }
 
+    /// Whether there is no space left: what else is to be written fails too.
+    pub fn is_full_disk(&self) -> bool {
+        self.full_disk
+    }
+
     /// The code to exit with.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
@@ -94,10 +107,20 @@ impl Failure {
     }
 }
 
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Readers hand it on in an [`io::Error`].
+impl std::error::Error for Failure {}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let (exit, advice) = judge(&error);
-        Failure { exit, message: error.to_string(), advice: advice.map(str::to_owned) }
+        let full_disk = matches!(&error, Error::Io { source, .. } if is_full_disk(source.kind()));
+        Failure { exit, message: error.to_string(), advice: advice.map(str::to_owned), full_disk }
     }
 }
 
@@ -128,13 +151,15 @@ fn judge(error: &Error) -> (Exit, Option<&'static str>) {
     }
 }
 
+fn is_full_disk(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn judge_io(kind: io::ErrorKind) -> (Exit, Option<&'static str>) {
     match kind {
         io::ErrorKind::NotFound => (Exit::Missing, Some("check the name")),
         io::ErrorKind::PermissionDenied => (Exit::Missing, Some("check who may read and write there")),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (Exit::Missing, Some("make space, or name an OUTPUT on another disk"))
-        }
+        kind if is_full_disk(kind) => (Exit::Missing, Some("make space, or name an OUTPUT on another disk")),
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::ReadOnlyFilesystem => {
             (Exit::Missing, None)
         }

@@ -42,23 +42,30 @@ fn collect(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<(), Fa
 /// Does `work` to each of `files`, names relative to some folder.
 ///
 /// # Errors
-/// If any failed: how many, with the code of the worst. At once if there is no space left.
+/// If any failed: how many, with the code of the worst. At once if there is no space left, which the others would not
+/// find either.
 pub fn for_each(files: &[PathBuf], mut work: impl FnMut(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
     let progress = progress_bar(files.len());
-    let mut failed = 0;
+    let (mut failed, mut left) = (0, 0);
     let mut worst: Option<Exit> = None;
-    for file in files {
+    for (number, file) in files.iter().enumerate() {
         if let Err(failure) = work(file) {
             progress.suspend(|| failure.report());
             failed += 1;
             worst = worst.max(Some(failure.exit()));
+            if failure.is_full_disk() {
+                left = files.len() - number - 1;
+                break;
+            }
         }
         progress.inc(1);
     }
     progress.finish_and_clear();
-    match worst {
-        None => Ok(()),
-        Some(exit) => Err(Failure::new(exit, format!("{failed} of {} files failed", files.len()))),
+    let Some(exit) = worst else { return Ok(()) };
+    let failure = Failure::new(exit, format!("{failed} of {} files failed", files.len()));
+    match left {
+        0 => Err(failure),
+        left => Err(failure.advise(format!("{left} were not tried: there is no space left"))),
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`Failure`].
 
 use std::{
+    io,
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -157,17 +158,29 @@ pub fn start_gstreamer() -> Result<(), Failure> {
 }
 
 /// An element's error as a failure of the command.
-fn failure_of(error: &gst::message::Error) -> Failure {
+pub fn failure_of(error: &gst::message::Error) -> Failure {
     let source = error.src().map(|source| source.name().to_string()).unwrap_or_default();
     let exit = exit_of(&error.error());
     if let Some(gst::StreamError::TypeNotFound) = error.error().kind() {
         return Failure::new(exit, "no picture or video that can be read");
     }
-    let failure = Failure::new(exit, format!("{source}: {}", error.error().message()));
+    if let Some(gst::ResourceError::NoSpaceLeft) = error.error().kind() {
+        return Failure::io("OUTPUT", io::ErrorKind::StorageFull.into());
+    }
+    let failure = match is_not_negotiated(error) {
+        true => Failure::new(exit, format!("{source}: what comes after it does not take its format")),
+        false => Failure::new(exit, format!("{source}: {}", error.error().message())),
+    };
     match exit {
         Exit::Missing => failure.advise("`chaosveil doctor` tells which plugins and devices are there"),
         _ => failure,
     }
+}
+
+/// Whether an element stopped because the next one refused its caps: its own message says no more than that it did.
+fn is_not_negotiated(error: &gst::message::Error) -> bool {
+    let flow = error.details().and_then(|details| details.get::<i32>("flow-return").ok());
+    flow == Some(gst::ffi::GST_FLOW_NOT_NEGOTIATED)
 }
 
 fn exit_of(error: &glib::Error) -> Exit {

@@ -1,7 +1,9 @@
 //! `inspect`: what is in a file.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -16,18 +18,18 @@ use super::{
     output,
     packets::{Extent, read_packets},
     sealing::{BackendArgument, Opening},
-    streams::{Damage, FrameSink, Open, Stream, Streams},
+    streams::{Damage, FrameSink, Open, Stream, StreamHandler, Streams},
 };
 use crate::{
     Error,
     frame::FrameLayout,
-    seal::{Description, Record},
+    seal::{Description, FrameHeader, Offset, Record},
 };
 
 /// Tell what is in a sealed file or a cipher picture
 ///
-/// Without a key: streams, profiles, who can open them, packets; none of it verified. With a key: everything, and
-/// whether it is whole.
+/// Without a key: streams, profiles, who can open them, packets; none of it verified. With a key: what the key verifies,
+/// and whether that is all.
 #[derive(clap::Args)]
 pub struct Inspect {
     #[command(flatten)]
@@ -67,7 +69,7 @@ struct Report {
     file: String,
     form: &'static str,
     bytes: u64,
-    /// Whether a key has verified all that is told.
+    /// Whether a key has verified all that is told; what has not verified is left out then.
     verified: bool,
     /// First and last byte of each damaged range.
     damaged_bytes: Vec<(u64, u64)>,
@@ -121,41 +123,73 @@ struct OpenedReport {
 fn inspect(file: &Path, opening: Option<&Opening>) -> Result<(Report, Option<Damage>), Failure> {
     let name = file.display().to_string();
     let (start, source) = endpoint::peek(&name, endpoint::open(file)?)?;
-    match Form::of_content(&start) {
-        Form::Cveil => inspect_packets(file, &name, opening),
-        Form::Png => {
+    match (Form::of_content(&start), opening) {
+        (Form::Cveil, None) => inspect_claims(&name, source),
+        (Form::Cveil, Some(opening)) => inspect_packets(&name, source, opening),
+        (Form::Png, _) => {
             let bytes = endpoint::read_frame(&name, source)?;
             inspect_picture(&name, &bytes, opening).map(|report| (report, None)).map_err(|failure| failure.about(&name))
         }
-        Form::Mkv => Err(Failure::new(
-            Exit::Content,
-            format!("{name} is a Matroska file, which does not tell what is in its frames"),
-        )
-        .advise("decrypt it to see, or play it through chaosdec")),
+        (Form::Mkv, _) => {
+            Err(Failure::usage(format!("{name} is a Matroska file, which does not tell what is in its frames"))
+                .advise("decrypt it to see, or play it through chaosdec"))
+        }
     }
 }
 
-fn inspect_packets(file: &Path, name: &str, opening: Option<&Opening>) -> Result<(Report, Option<Damage>), Failure> {
-    let unreadable = |error| Failure::io(name, error);
+/// What packets say of themselves.
+fn inspect_claims(name: &str, source: impl Read) -> Result<(Report, Option<Damage>), Failure> {
     let mut claims = Claims::default();
-    let mut extent = read_packets(endpoint::open(file)?, &mut claims).map_err(unreadable)?;
+    let (extent, read) = read_packets(source, &mut claims);
+    read.map_err(|error| Failure::io(name, error))?;
     if claims.streams.is_empty() {
         return Err(Failure::from(Error::NotOurs).about(name));
     }
-    let mut streams: Vec<_> =
-        claims.streams.into_iter().map(|(id, claim)| (id, StreamReport::new(&id, claim))).collect();
-    let mut damage = Damage::of(&extent, [].iter());
-    if let Some(opening) = opening {
-        let mut opened = Streams::new(opening, Open(Nobody));
-        extent = read_packets(endpoint::open(file)?, &mut opened).map_err(unreadable)?;
-        let (opened, _) = opened.finish().map_err(|failure| failure.about(name))?;
-        damage = Damage::of(&extent, opened.values());
-        for (id, report) in &mut streams {
-            report.opened = opened.get(id).map(OpenedReport::of_stream);
-        }
+    let streams = claims.streams.into_iter().map(|(id, claim)| StreamReport::new(&id, claim)).collect();
+    Ok((Report::new(name, "packets", &extent, false, streams), Damage::of(&extent, [].iter())))
+}
+
+/// What a key shows of packets, and nothing that it does not: who has changed a length has not changed these figures.
+fn inspect_packets(name: &str, source: impl Read, opening: &Opening) -> Result<(Report, Option<Damage>), Failure> {
+    let mut streams = Streams::new(opening, Survey::default());
+    let (extent, read) = read_packets(source, &mut streams);
+    read.map_err(|error| Failure::io(name, error))?;
+    let (streams, mut survey) = streams.finish().map_err(|failure| failure.about(name))?;
+    let damage = Damage::of(&extent, streams.values());
+    let report = |(id, stream): (&[u8; 16], &Stream)| {
+        let packets = survey.packets.remove(id)?;
+        Some(StreamReport { opened: Some(OpenedReport::of_stream(stream)), ..StreamReport::new(id, packets) })
+    };
+    let reports = streams.iter().filter_map(report).collect();
+    Ok((Report::new(name, "packets", &extent, true, reports), damage))
+}
+
+/// Counts the packets that verify.
+struct Survey {
+    open: Open<Nobody>,
+    packets: BTreeMap<[u8; 16], Claim>,
+}
+
+impl Default for Survey {
+    fn default() -> Survey {
+        Survey { open: Open(Nobody), packets: BTreeMap::new() }
     }
-    let streams = streams.into_iter().map(|(_, report)| report).collect();
-    Ok((Report::new(name, "packets", &extent, opening.is_some(), streams), damage))
+}
+
+impl StreamHandler for Survey {
+    fn header(&mut self, stream: &mut Stream, bytes: &[u8]) {
+        // It has verified, so nothing in it contradicts the format.
+        let Ok(claim) = Claim::of_header(bytes) else { return };
+        self.packets.entry(stream.id()).or_insert(claim).count_header(bytes);
+    }
+
+    fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
+        let intact = self.open.frame(stream, offset, header, packet);
+        if intact && let Some(packets) = self.packets.get_mut(&stream.id()) {
+            packets.count(header.kind, packet);
+        }
+        intact
+    }
 }
 
 /// The report is all that is wanted of the frames.
@@ -263,7 +297,7 @@ impl Report {
             let _ = stream.write(&mut text);
         }
         text += match self.verified {
-            true => "Everything above is verified.\n",
+            true => "Everything above is verified; what does not verify is not counted.\n",
             false => "Nothing above is verified: give a key (-i, -k or --passphrase-file).\n",
         };
         text

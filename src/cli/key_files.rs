@@ -2,8 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use gst::prelude::*;
-
 use super::error::Failure;
 use crate::seal::{Identities, Recipients};
 
@@ -26,8 +24,8 @@ pub struct RecipientArguments {
 }
 
 impl RecipientArguments {
-    /// Reads the files.
-    pub fn read(&self) -> Result<Recipients, Failure> {
+    /// Reads the files, each once: they may be pipes.
+    pub fn read(&self) -> Result<Arc<Recipients>, Failure> {
         let mut recipients = Recipients::default();
         for recipient in &self.recipient {
             recipients.add(recipient)?;
@@ -41,38 +39,8 @@ impl RecipientArguments {
         if let Some(path) = &self.passphrase_file {
             recipients.set_passphrase_file(path)?;
         }
-        Ok(recipients)
+        Ok(Arc::new(recipients))
     }
-
-    /// Tells an encrypter the same.
-    ///
-    /// # Errors
-    /// If a file has a name that GStreamer cannot be told.
-    pub fn apply(&self, encrypter: &gst::Element) -> Result<(), Failure> {
-        if !self.recipient.is_empty() {
-            let list: Vec<_> = self.recipient.iter().map(|recipient| without_comment(recipient)).collect();
-            encrypter.set_property("recipients", list.join(","));
-        }
-        set_path(encrypter, "recipient-file", self.recipient_file.as_ref())?;
-        set_path(encrypter, "key-file", self.key_file.as_ref())?;
-        set_path(encrypter, "passphrase-file", self.passphrase_file.as_ref())
-    }
-}
-
-/// Without the comment of an SSH public key, which may hold the comma that separates recipients.
-fn without_comment(recipient: &str) -> String {
-    match recipient.trim().starts_with("ssh-") {
-        true => recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
-        false => recipient.to_owned(),
-    }
-}
-
-/// Tells an element the name of a file.
-fn set_path(element: &gst::Element, property: &str, path: Option<&PathBuf>) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    let name = path.to_str().ok_or_else(|| Failure::usage(format!("{} is no UTF-8", path.display())))?;
-    element.set_property(property, name);
-    Ok(())
 }
 
 /// What to decrypt with
@@ -94,7 +62,7 @@ impl IdentityArguments {
     /// The ids of the arguments, for a group of which one must be given.
     pub const IDS: [&str; 3] = ["identity_file", "key_file", "passphrase_file"];
 
-    /// Reads the files.
+    /// Reads the files, each once: they may be pipes.
     pub fn read(&self) -> Result<Arc<Identities>, Failure> {
         let mut identities = Identities::default();
         if let Some(path) = &self.identity_file {
@@ -107,16 +75,6 @@ impl IdentityArguments {
             identities.set_passphrase_file(path)?;
         }
         Ok(Arc::new(identities))
-    }
-
-    /// Tells a decrypter the same.
-    ///
-    /// # Errors
-    /// If a file has a name that GStreamer cannot be told.
-    pub fn apply(&self, decrypter: &gst::Element) -> Result<(), Failure> {
-        set_path(decrypter, "identity-file", self.identity_file.as_ref())?;
-        set_path(decrypter, "key-file", self.key_file.as_ref())?;
-        set_path(decrypter, "passphrase-file", self.passphrase_file.as_ref())
     }
 
     /// Whether none is named.

@@ -4,14 +4,17 @@
 //! figures on stderr, and an exit code that means something. Nothing here seals or opens by itself: that is `seal`.
 //!
 //! Read next: `encrypt` and `decrypt` (which road an INPUT takes); for pictures `picture_file` and `cipher_picture` (the
-//! two ways of sealing one); for video `video_encrypt` and `video_decrypt` over `graph` (a pipeline run to its end); for
-//! both `streams` (a packet file with all its tracks), `output` (how a file gets its name), `error` (exit codes and
-//! advice).
+//! two ways of sealing one); for video `video_encrypt`, `video_decrypt` and `cipher_video` over `graph` (a pipeline run to
+//! its end); for both `streams` (a packet file with all its tracks), `output` (how a file gets its name), `error` (exit
+//! codes and advice).
 
 mod analyze;
+mod backlog;
 mod bench;
+mod branch;
 mod byte_source;
 mod cipher_picture;
+mod cipher_video;
 mod claims;
 mod compare;
 mod container;
@@ -26,6 +29,7 @@ mod graph;
 mod inspect;
 mod key_files;
 mod keygen;
+mod matroska;
 mod output;
 mod packets;
 mod picture_file;

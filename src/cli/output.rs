@@ -50,13 +50,14 @@ fn taken(path: &Path, why: &str) -> Failure {
         .advise("name another OUTPUT, move the file away, or give --force")
 }
 
-fn partial_name(path: &Path) -> PathBuf {
+/// Where a file stands until it is whole.
+pub fn partial_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
 }
 
-/// A file on its way to its name. Dropped, it leaves nothing behind.
+/// A file on its way to its name. Dropped before it is whole, it leaves nothing behind.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
@@ -96,24 +97,31 @@ impl PartialFile {
         written.map_err(|error| self.failed(error))
     }
 
-    /// Gives the file its name.
+    /// Gives the file its name. It has been written to its end: where that fails, the partial file stays.
+    ///
+    /// # Errors
+    /// If the disk refuses, or somebody else has taken the name.
     pub fn finish(mut self) -> Result<(), Failure> {
-        self.sync()?;
-        if !self.force && self.path.symlink_metadata().is_ok() {
-            self.settled = true;
-            return Err(taken(&self.path, &format!("it has appeared meanwhile; {} is kept", self.partial.display())));
-        }
-        fs::rename(&self.partial, &self.path).map_err(|error| self.failed(error))?;
         self.settled = true;
-        sync_folder_of(&self.path);
-        Ok(())
+        let named = self.sync().and_then(|()| self.rename());
+        named.map_err(|failure| failure.note(format!("everything is in {}", self.partial.display())))
     }
 
     /// Leaves what has been written under the partial name, and tells that name.
-    pub fn keep(mut self) -> Result<PathBuf, Failure> {
+    pub fn keep(mut self) -> PathBuf {
         self.settled = true;
-        self.sync()?;
-        Ok(self.partial.clone())
+        // The user is told of another failure already, and there is no better place for what is there.
+        let _ = self.sync();
+        self.partial.clone()
+    }
+
+    fn rename(&self) -> Result<(), Failure> {
+        if !self.force && self.path.symlink_metadata().is_ok() {
+            return Err(taken(&self.path, "it has appeared meanwhile"));
+        }
+        fs::rename(&self.partial, &self.path).map_err(|error| Failure::io(self.path.display(), error))?;
+        sync_folder_of(&self.path);
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), Failure> {

@@ -28,11 +28,9 @@ pub struct Extent {
     pub damaged: Vec<Range<u64>>,
 }
 
-/// Reads `source` to its end and shows every packet to `reader`.
-///
-/// # Errors
-/// If reading fails.
-pub fn read_packets(mut source: impl Read, reader: &mut impl PacketReader) -> io::Result<Extent> {
+/// Reads `source` and shows every packet to `reader`. Tells what was read, and whether that was all: where reading fails,
+/// a packet that is not whole by then is not damaged.
+pub fn read_packets(mut source: impl Read, reader: &mut impl PacketReader) -> (Extent, io::Result<()>) {
     let reader = RefCell::new(reader);
     let mut scanner = PacketScanner::default();
     let mut extent = Extent::default();
@@ -53,19 +51,20 @@ pub fn read_packets(mut source: impl Read, reader: &mut impl PacketReader) -> io
             Found::Rejected(_) => {}
         }
     };
-    loop {
+    let read = loop {
         let len = match source.read(&mut chunk) {
-            Ok(0) => break,
+            Ok(0) => break Ok(()),
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => break Err(error),
         };
         read_bytes += len as u64;
         scanner.push(&chunk[..len], &mut Shared(&reader), &mut found);
-    }
+    };
+    let dealt_with = scanner.offset();
     scanner.finish(&mut Shared(&reader), &mut found);
-    extent.end(read_bytes);
-    Ok(extent)
+    extent.end(if read.is_ok() { read_bytes } else { dealt_with });
+    (extent, read)
 }
 
 /// What is read at once.
@@ -84,7 +83,7 @@ impl Extent {
 
     fn end(&mut self, bytes: u64) {
         self.damage(self.bytes..bytes);
-        self.bytes = bytes;
+        self.bytes = self.bytes.max(bytes);
     }
 
     /// Something that was taken for intact has proved not to be.

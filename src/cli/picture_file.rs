@@ -92,7 +92,8 @@ impl Content {
 /// If no key opens it, it is not ours, the picture in it is damaged, or it holds something else.
 pub fn open(opening: &Opening, name: &str, source: impl Read) -> Result<Opened, Failure> {
     let mut streams = Streams::new(opening, Open(FirstFrame::default()));
-    let extent = read_packets(source, &mut streams).map_err(|error| Failure::io(name, error))?;
+    let (extent, read) = read_packets(source, &mut streams);
+    read.map_err(|error| Failure::io(name, error))?;
     let (streams, Open(first)) = streams.finish().map_err(|failure| failure.about(name))?;
     let damage = Damage::of(&extent, streams.values());
     if first.frames > 1 || streams.len() > 1 {

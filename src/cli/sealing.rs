@@ -6,9 +6,10 @@ use clap::builder::PossibleValuesParser;
 
 use gst::prelude::*;
 
-use super::{error::Failure, key_files::RecipientArguments};
+use super::{elements, error::Failure, key_files::RecipientArguments};
 use crate::{
     backend::{self, Backend, Choice},
+    gst::chaosenc::ChaosEnc,
     seal::{Aead, Engine, Identities, Profile, ReaderPolicy, Recipients, StreamSecrets, StreamWriter},
 };
 
@@ -71,12 +72,12 @@ impl SealingArguments {
         Ok(Sealing { profile, recipients: self.recipients.read()?, engine: self.backend.engine()? })
     }
 
-    /// Tells an encrypter the same.
+    /// Tells an encrypter the same; the keys are those that have been read.
     ///
     /// # Errors
-    /// If a file has a name that GStreamer cannot be told.
-    pub fn apply(&self, encrypter: &gst::Element) -> Result<(), Failure> {
-        self.recipients.apply(encrypter)?;
+    /// If it is none of this program's own.
+    pub fn apply(&self, encrypter: &gst::Element, recipients: &Arc<Recipients>) -> Result<(), Failure> {
+        elements::own::<ChaosEnc>(encrypter)?.seal_to(recipients.clone());
         encrypter.set_property_from_str("profile", &self.profile);
         encrypter.set_property("allow-insecure", self.insecure_research);
         self.backend.apply(encrypter);
@@ -100,7 +101,7 @@ pub struct Sealing {
     /// Profile of every stream.
     pub profile: Profile,
     /// Who can open every stream.
-    pub recipients: Recipients,
+    pub recipients: Arc<Recipients>,
     /// Who runs the chaotic stage.
     pub engine: Engine,
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{error::Failure, packets::Extent, packets::PacketReader, sealing::Opening};
+use super::{error::Failure, matroska::End, packets::Extent, packets::PacketReader, sealing::Opening};
 use crate::{
     Error, Result,
     seal::{
@@ -242,6 +242,7 @@ impl<H: StreamHandler> PacketReader for Streams<'_, H> {
 pub struct Damage {
     ranges: Vec<std::ops::Range<u64>>,
     truncated: bool,
+    bytes_missing: u64,
     tracks_missing: usize,
     lost: u64,
     rejected: u64,
@@ -250,26 +251,40 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Judges the streams of a file; `None` if all is well.
+    /// Judges the streams of a file that was read to its end; `None` if all is well.
     pub fn of<'a>(extent: &Extent, streams: impl Iterator<Item = &'a Stream> + Clone) -> Option<Damage> {
         let tracks = streams.clone().map(|stream| usize::from(stream.description().tracks)).max().unwrap_or(0);
-        let tracks_missing = tracks.saturating_sub(streams.clone().count());
-        if extent.damaged.is_empty() && tracks_missing == 0 && streams.clone().all(|stream| stream.tally.is_whole()) {
-            return None;
-        }
-        let mut damage = Damage { ranges: extent.damaged.clone(), tracks_missing, ..Damage::default() };
+        let mut damage = Damage { ranges: extent.damaged.clone(), ..Damage::default() };
+        damage.tracks_missing = tracks.saturating_sub(streams.clone().count());
+        let mut whole = damage.ranges.is_empty() && damage.tracks_missing == 0;
         for Stream { tally, .. } in streams {
+            whole &= tally.is_whole();
             damage.truncated |= tally.sealed_frames.is_none();
             damage.add(tally);
         }
-        Some(damage)
+        (!whole).then_some(damage)
     }
 
-    /// Judges a cipher video, which has no end record; `None` if all is well.
-    pub fn of_pictures(tally: &Tally) -> Option<Damage> {
+    /// Judges what was read of a file by then, although there is more of it: what has not come is not missing.
+    pub fn so_far<'a>(extent: &Extent, streams: impl Iterator<Item = &'a Stream>) -> Option<Damage> {
+        let mut damage = Damage { ranges: extent.damaged.clone(), ..Damage::default() };
+        streams.for_each(|stream| damage.add(&Tally { sealed_frames: None, ..stream.tally.clone() }));
+        damage.if_any()
+    }
+
+    /// Judges a cipher video, whose end only its container may know; `None` if all is well.
+    pub fn of_pictures(tally: &Tally, end: Option<End>) -> Option<Damage> {
         let mut damage = Damage::default();
         damage.add(tally);
-        (damage.lost + damage.rejected + damage.replayed + damage.reordered > 0).then_some(damage)
+        if let Some(End::Missing(bytes)) = end {
+            damage.bytes_missing = bytes;
+        }
+        damage.if_any()
+    }
+
+    fn if_any(self) -> Option<Damage> {
+        let counts = self.lost + self.rejected + self.replayed + self.reordered + self.bytes_missing;
+        (counts > 0 || !self.ranges.is_empty()).then_some(self)
     }
 
     fn add(&mut self, tally: &Tally) {
@@ -285,6 +300,9 @@ impl fmt::Display for Damage {
         let mut parts = Vec::new();
         if self.truncated {
             parts.push("truncated: the end record is missing".to_owned());
+        }
+        if self.bytes_missing > 0 {
+            parts.push(format!("truncated: at least {} bytes are missing at its end", self.bytes_missing));
         }
         let counts = [
             (self.tracks_missing as u64, "tracks missing"),

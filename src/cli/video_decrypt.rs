@@ -3,36 +3,37 @@
 //! The command line verifies headers itself ([`Streams`]), for it has to know which packet is whose and which bytes are
 //! damaged; frames are opened by the elements, in parallel.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, ops::Range, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use gst_app::AppSrc;
 
 use super::{
+    backlog::Backlog,
+    branch::Branch,
     byte_source::ByteSource,
-    container::{Container, Mux},
+    container::{self, Container, Mux},
+    elements,
     endpoint::Output,
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
-    key_files::IdentityArguments,
     packets::read_packets,
     sealing::{BackendArgument, Opening},
-    streams::{Damage, Stream, StreamHandler, Streams, Tally},
+    streams::{Damage, Stream, StreamHandler, Streams},
     summary::Summary,
     track_times::TrackTimes,
-    video_encrypt::stat,
     video_file::VideoFile,
-    video_source::{Split, Tracks, VideoSource},
+    video_progress::VideoProgress,
 };
 use crate::{
-    gst::sealed_text,
-    seal::{FrameHeader, Kind, Offset},
+    gst::{chaosdec::ChaosDec, sealed_text},
+    seal::{FrameHeader, Identities, Kind, Offset},
 };
 
 /// How to decrypt, and what to make.
 pub struct VideoDecrypt<'a> {
     /// Keys.
-    pub identities: &'a IdentityArguments,
+    pub identities: &'a Arc<Identities>,
     /// Who runs the chaotic stage.
     pub backend: &'a BackendArgument,
     /// Accept every profile.
@@ -41,6 +42,10 @@ pub struct VideoDecrypt<'a> {
     pub name: &'a str,
     /// INPUT goes on until somebody ends it: that is no damage.
     pub endless: bool,
+    /// INPUT is an address: what comes is due when it comes.
+    pub live: bool,
+    /// Size of INPUT, where that is known.
+    pub bytes: Option<u64>,
     /// What to make.
     pub container: &'static Container,
     /// Give a damaged file its name.
@@ -49,12 +54,18 @@ pub struct VideoDecrypt<'a> {
     pub force: bool,
 }
 
-/// Bytes that wait before the decrypters while some track has not shown its first frame.
-const MOST_BEFORE_START: u64 = 256 << 20;
-/// Bytes that wait before the decrypters when none of them has too few.
+/// Bytes that wait before all decrypters together; what has to wait beyond that does so on the disk.
 const MOST_QUEUED: u64 = 32 << 20;
-/// Packets whose place is remembered, in case they turn out to be damaged.
-const PLACES_KEPT: usize = 4096;
+
+/// How reading has ended.
+enum Ending {
+    /// At the end of INPUT.
+    Whole,
+    /// By a signal, as is meant for what has no end.
+    Stopped,
+    /// Before the end.
+    Failed(Failure),
+}
 
 impl VideoDecrypt<'_> {
     /// Decrypts a packet file.
@@ -67,70 +78,77 @@ impl VideoDecrypt<'_> {
         let graph = Graph::new()?;
         let file = VideoFile::create(&graph, output, self.force)?;
         let failure = Rc::default();
-        let router = Router::new(self, &graph, self.container.add(&graph, file.sink(), file.is_seekable())?, &failure);
+        let mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
+        let router = Router::new(self, &graph, mux, file.backlog(), &failure);
         let mut streams = Streams::new(opening, router);
         let stopped = || interrupt.has_come() || failure.borrow().is_some();
-        let read = read_packets(source.reader(stopped), &mut streams);
-        let mut extent = read.map_err(|error| Failure::io(self.name, error))?;
-        let (mut streams, mut router) = streams.finish().map_err(|failure| failure.about(self.name))?;
-        let stopped_early = failure.borrow().is_some();
-        let done = router.finish();
+        let (mut extent, read) = read_packets(source.reader(stopped), &mut streams);
+        let ending = self.ending(read, &interrupt);
+        let (mut streams, mut router) = match streams.finish() {
+            Ok(opened) => opened,
+            Err(refusal) => return Err(self.nothing_opened(refusal, ending)),
+        };
+        let done = router.finish().map_err(|failure| self.advise_container(failure).about(self.name));
         graph.stop();
-        for (id, branch) in &router.branches {
+        let Router { branches, damaged, progress, .. } = router;
+        drop(progress);
+        for (id, branch) in &branches {
             summary.add_stats(&branch.decrypter);
             streams.entry(*id).and_modify(|stream| stream.tally = branch.tally());
         }
-        router.damaged.drain(..).for_each(|range| extent.add_damage(range));
-        let interrupted = interrupt.has_come();
-        if interrupted && self.endless {
-            // Nobody waits for the end of what was cut off.
-            for Stream { tally, .. } in streams.values_mut() {
-                tally.sealed_frames.get_or_insert(tally.frames);
-            }
-        }
-        // What was not read is not missing.
-        let damage = if stopped_early { None } else { Damage::of(&extent, streams.values()) };
-        let done = done.and_then(|()| match interrupted && !self.endless {
-            true => Err(Failure::new(Exit::Other, "interrupted")),
-            false => Ok(()),
-        });
-        let done = done.map_err(|failure| failure.about(self.name));
+        damaged.into_iter().for_each(|range| extent.add_damage(range));
+        let (done, damage) = match (done, ending) {
+            (Ok(()), Ending::Failed(failure)) => (Err(failure), None),
+            (Ok(()), Ending::Whole) => (Ok(()), Damage::of(&extent, streams.values())),
+            (done, _) => (done, Damage::so_far(&extent, streams.values())),
+        };
         let settled = self.settle(file, done, damage, summary.frames);
         summary.print();
         settled
     }
 
-    /// Decrypts a cipher video.
-    ///
-    /// # Errors
-    /// What goes wrong, damage included.
-    pub fn pictures(&self, source: VideoSource, output: &Output) -> Result<(), Failure> {
-        let interrupt = Interrupt::watch()?;
-        let mut summary = Summary::start();
-        let graph = Graph::new()?;
-        let file = VideoFile::create(&graph, output, self.force)?;
-        let mut mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
-        let decrypter = self.add_decrypter(&graph)?;
-        mux.lead(&graph, &decrypter, &gst::Caps::new_empty_simple("video/x-raw"), true)?;
-        mux.start()?;
-        let tracks = Tracks::of_source(&graph, source, Split::Decode)?;
-        let mut run = PictureRun { graph: &graph, decrypter: &decrypter, opened: false, refusal: None };
-        let done = graph.play().and_then(|()| run.until_end(&tracks, &interrupt));
-        graph.stop();
-        summary.add_stats(&decrypter);
-        let tally = tally_of(&decrypter);
-        // Every counter between the first and the last belongs to a picture.
-        let sealed_frames = Some(tally.frames + stat(&decrypter, "lost"));
-        // Of what was never opened it is not known that it is ours.
-        let damage = Damage::of_pictures(&Tally { sealed_frames, ..tally }).filter(|_| run.opened);
-        let settled = self.settle(file, done.map_err(|failure| failure.about(self.name)), damage, summary.frames);
-        summary.print();
-        settled
+    fn ending(&self, read: io::Result<()>, interrupt: &Interrupt) -> Ending {
+        match read {
+            Ok(()) => Ending::Whole,
+            Err(_) if interrupt.has_come() && self.endless => Ending::Stopped,
+            Err(_) if interrupt.has_come() => Ending::Failed(self.interrupted()),
+            Err(error) => Ending::Failed(Failure::io(self.name, error)),
+        }
     }
 
-    fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
+    /// What has not been read might have opened, unless it is for the keys or the arguments to say why nothing did.
+    fn nothing_opened(&self, refusal: Failure, ending: Ending) -> Failure {
+        match (refusal.exit(), ending) {
+            (Exit::Content, Ending::Failed(failure)) => failure,
+            (Exit::Content, Ending::Stopped) => self.interrupted(),
+            _ => refusal.about(self.name),
+        }
+    }
+
+    /// Some muxers find out late what they do not take.
+    fn advise_container(&self, failure: Failure) -> Failure {
+        match failure.exit() == Exit::Other && self.container != container::MATROSKA {
+            true => failure.note("if it is the container that does not take it: name an OUTPUT that ends in .mkv"),
+            false => failure,
+        }
+    }
+
+    /// A signal has come before the end.
+    pub fn interrupted(&self) -> Failure {
+        Failure::new(Exit::Other, "interrupted").about(self.name)
+    }
+
+    /// Adds what opens packets or cipher pictures.
+    ///
+    /// # Errors
+    /// If it is none of this program's own.
+    pub fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
         let decrypter = graph.add("chaosdec")?;
-        self.identities.apply(&decrypter)?;
+        let own = elements::own::<ChaosDec>(&decrypter)?;
+        own.open_with(self.identities.clone());
+        if !self.live {
+            own.keep_times();
+        }
         self.backend.apply(&decrypter);
         if self.insecure_research {
             decrypter.set_property_from_str("accept-profiles", "hardened+chaos+aead");
@@ -138,71 +156,29 @@ impl VideoDecrypt<'_> {
         Ok(decrypter)
     }
 
-    /// Gives the file its name if nothing is wrong, or if it shall be salvaged.
-    fn settle(
+    /// Gives the file its name if nothing is wrong, or if it shall be salvaged. A failure may come of the damage that
+    /// there is; one of the disk or of the arguments does not.
+    pub fn settle(
         &self,
         file: VideoFile,
         done: Result<(), Failure>,
         damage: Option<Damage>,
         frames: u64,
     ) -> Result<(), Failure> {
-        let Some(damage) = damage else { return file.settle(done) };
+        let stands_alone = |failure: &Failure| !matches!(failure.exit(), Exit::Other | Exit::Content);
+        let Some(damage) = damage.filter(|_| !done.as_ref().is_err_and(stands_alone)) else { return file.settle(done) };
         let failure = Failure::new(Exit::Content, format!("{} is damaged: {damage}", self.name));
-        if frames == 0 {
-            return Err(failure.advise("nothing in it is intact"));
+        match done {
+            _ if frames == 0 => Err(failure.note("nothing in it is intact")),
+            Err(other) => file.settle(Err(failure.note(other.to_string()))),
+            Ok(()) if self.salvage => file.finish().and(Err(failure)),
+            Ok(()) => Err(match file.keep() {
+                Some(kept) => {
+                    failure.note(format!("what is intact is in {}; --salvage gives it the final name", kept.display()))
+                }
+                None => failure,
+            }),
         }
-        if let (true, Ok(())) = (self.salvage, &done) {
-            file.finish()?;
-            return Err(failure);
-        }
-        Err(match file.keep()? {
-            Some(kept) => {
-                failure.advise(format!("what is intact is in {}; --salvage gives it the final name", kept.display()))
-            }
-            None => failure,
-        })
-    }
-}
-
-/// A stream's way to the muxer.
-struct Branch {
-    source: AppSrc,
-    decrypter: gst::Element,
-    caps: gst::Caps,
-    times: TrackTimes,
-    /// Where in the file the last packets stand, by their counters.
-    places: BTreeMap<u64, Range<u64>>,
-    ended: bool,
-}
-
-impl Branch {
-    /// Hands a packet on. What comes after the end record is refused.
-    fn push(&mut self, packet: &[u8]) -> bool {
-        !self.ended && self.source.push_buffer(gst::Buffer::from_slice(packet.to_vec())).is_ok()
-    }
-
-    fn end(&mut self) {
-        if !std::mem::replace(&mut self.ended, true) {
-            // A pipeline that has failed does not need to be told.
-            let _ = self.source.end_of_stream();
-        }
-    }
-
-    fn tally(&self) -> Tally {
-        let tally = tally_of(&self.decrypter);
-        let ended = self.decrypter.property::<gst::Structure>("stats").get("end-seen").unwrap_or(false);
-        Tally { sealed_frames: ended.then_some(tally.frames + stat(&self.decrypter, "lost")), ..tally }
-    }
-}
-
-/// What a decrypter has counted.
-fn tally_of(decrypter: &gst::Element) -> Tally {
-    Tally {
-        frames: stat(decrypter, "frames-out"),
-        rejected: stat(decrypter, "rejected"),
-        replayed: stat(decrypter, "replayed"),
-        reordered: stat(decrypter, "reordered"),
-        ..Tally::default()
     }
 }
 
@@ -212,26 +188,40 @@ struct Router<'a> {
     job: &'a VideoDecrypt<'a>,
     graph: &'a Graph,
     mux: Mux,
+    /// Where what waits on the disk gets its place.
+    backlog: PathBuf,
     branches: BTreeMap<[u8; 16], Branch>,
     /// How many there are to be.
     tracks: usize,
     connected: bool,
     damaged: Vec<Range<u64>>,
+    /// Bytes of INPUT that have been taken.
+    read: u64,
+    progress: VideoProgress,
     over: bool,
     /// Why there is no use in reading on.
     failure: &'a Rc<RefCell<Option<Failure>>>,
 }
 
 impl<'a> Router<'a> {
-    fn new(job: &'a VideoDecrypt, graph: &'a Graph, mux: Mux, failure: &'a Rc<RefCell<Option<Failure>>>) -> Router<'a> {
+    fn new(
+        job: &'a VideoDecrypt,
+        graph: &'a Graph,
+        mux: Mux,
+        backlog: PathBuf,
+        failure: &'a Rc<RefCell<Option<Failure>>>,
+    ) -> Router<'a> {
         Router {
             job,
             graph,
             mux,
+            backlog,
             branches: BTreeMap::new(),
             tracks: 1,
             connected: false,
             damaged: Vec::new(),
+            read: 0,
+            progress: VideoProgress::new(),
             over: false,
             failure,
         }
@@ -266,31 +256,45 @@ impl<'a> Router<'a> {
         }
         let source: AppSrc = source.downcast().expect("appsrc is what it is called");
         source.set_caps(Some(&gst::Caps::new_empty_simple("application/x-chaosveil")));
-        // How much waits is watched over all tracks together.
+        // The branch knows how much may wait in it.
         source.set_max_bytes(0);
-        Ok(Branch { source, decrypter, caps, times, places: BTreeMap::new(), ended: false })
+        Ok(Branch::new(source, decrypter, caps, times, Backlog::new(&self.backlog)))
     }
 
     /// Tells whether the packet was taken.
     fn route(&mut self, stream: [u8; 16], packet: &[u8], place: Option<(u64, Range<u64>)>, is_end: bool) -> bool {
+        let room = self.room();
         let Some(branch) = self.branches.get_mut(&stream) else { return false };
         if let Some((counter, place)) = place {
-            branch.places.insert(counter, place);
-            if branch.places.len() > PLACES_KEPT {
-                branch.places.pop_first();
-            }
+            self.read = place.end;
+            branch.note_place(counter, place);
         }
-        let taken = branch.push(packet);
+        let pushed = branch.push(packet, room);
         if is_end {
             branch.end();
         }
-        let room = self.wait_for_room();
-        self.note_failure(room);
+        let taken = pushed.as_ref().is_ok_and(|taken| *taken);
+        let done = pushed.map(drop).map_err(|error| self.no_room(error)).and_then(|()| self.wait_for_room());
+        self.note_failure(done);
         taken
     }
 
-    /// Leads the tracks into the muxer once all have shown their first frame, or that much waits that the others must
-    /// be taken for lost.
+    /// How much may wait before each decrypter.
+    fn room(&self) -> u64 {
+        MOST_QUEUED / self.branches.len().max(1) as u64
+    }
+
+    fn no_room(&self, error: io::Error) -> Failure {
+        Failure::io(format_args!("what waits for the other tracks, {}", self.backlog.display()), error)
+    }
+
+    fn refill(&mut self) -> Result<(), Failure> {
+        let room = self.room();
+        let refilled = self.branches.values_mut().try_for_each(|branch| branch.refill(room));
+        refilled.map_err(|error| self.no_room(error))
+    }
+
+    /// Leads the tracks into the muxer once all have shown their first frame, or there is nothing more to come.
     fn connect_if_ready(&mut self, at_any_rate: bool) -> Result<(), Failure> {
         let ready = self.branches.len() >= self.tracks && self.branches.values().all(|b| b.times.first().is_some());
         if self.connected || !(ready || at_any_rate) {
@@ -318,12 +322,14 @@ impl<'a> Router<'a> {
             let news = self.graph.news_at_hand()?;
             let quiet = matches!(news, News::Quiet);
             self.hear(&news);
+            self.progress.show_bytes(self.read, self.job.bytes);
             self.check_times()?;
-            let waiting = self.branches.values().filter(|branch| !branch.ended);
-            let levels: Vec<u64> = waiting.map(|branch| branch.source.current_level_bytes()).collect();
-            let queued: u64 = levels.iter().sum();
-            self.connect_if_ready(queued > MOST_BEFORE_START)?;
-            if self.over || !self.connected || levels.contains(&0) || queued < MOST_QUEUED {
+            self.connect_if_ready(false)?;
+            self.refill()?;
+            let (room, waiting) = (self.room(), self.branches.values().filter(|branch| !branch.has_ended()));
+            let levels: Vec<u64> = waiting.map(Branch::queued).collect();
+            let full = levels.iter().any(|&level| level >= room) && !levels.contains(&0);
+            if self.over || !self.connected || !full {
                 return Ok(());
             }
             if quiet {
@@ -362,7 +368,7 @@ impl<'a> Router<'a> {
         let source = message.src()?;
         let branch =
             self.branches.values_mut().find(|branch| branch.decrypter.upcast_ref::<gst::Object>() == source)?;
-        branch.places.remove(&counter)
+        branch.place(counter)
     }
 
     /// Everything has been read: lets the pipeline come to its end.
@@ -372,10 +378,12 @@ impl<'a> Router<'a> {
         }
         self.branches.values_mut().for_each(Branch::end);
         while !self.over {
+            self.refill()?;
             let arriving = self.branches.values().any(|branch| branch.times.first().is_none());
             self.connect_if_ready(!arriving)?;
             let news = self.graph.news()?;
             self.hear(&news);
+            self.progress.show_bytes(self.read, self.job.bytes);
             self.check_times()?;
         }
         Ok(())
@@ -392,58 +400,5 @@ impl StreamHandler for Router<'_> {
     fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
         let place = Some((header.counter, offset..offset + packet.len() as u64));
         self.route(stream.id(), packet, place, header.kind == Kind::End)
-    }
-}
-
-/// A cipher video on its way.
-struct PictureRun<'a> {
-    graph: &'a Graph,
-    decrypter: &'a gst::Element,
-    opened: bool,
-    /// Why the decrypter does not open it.
-    refusal: Option<crate::Error>,
-}
-
-impl PictureRun<'_> {
-    fn until_end(&mut self, tracks: &Tracks, interrupt: &Interrupt) -> Result<(), Failure> {
-        let mut ending = false;
-        loop {
-            match self.graph.news() {
-                Ok(News::End) => return Ok(()),
-                Ok(News::Message(message)) if Tracks::are_known(&message) => self.connect(tracks)?,
-                Ok(News::Message(message)) => self.hear(&message),
-                Ok(News::Quiet) => {}
-                Err(failure) => {
-                    return Err(self.refusal.take().filter(|_| !self.opened).map_or(failure, Failure::from));
-                }
-            }
-            if interrupt.has_come() && !std::mem::replace(&mut ending, true) {
-                self.decrypter.call_async(|decrypter| {
-                    let sink = decrypter.static_pad("sink").expect("chaosdec has a sink pad");
-                    sink.send_event(gst::event::Eos::new());
-                });
-            }
-        }
-    }
-
-    fn connect(&self, tracks: &Tracks) -> Result<(), Failure> {
-        let mut tracks = tracks.take(false)?;
-        let [track] = &mut tracks[..] else {
-            return Err(Failure::new(Exit::Content, format!("{} tracks; a cipher video has one", tracks.len())));
-        };
-        let sink = self.decrypter.static_pad("sink").expect("chaosdec has a sink pad");
-        track.pad.link(&sink).map_err(|_| crate::Error::NotOurs)?;
-        track.release();
-        Ok(())
-    }
-
-    fn hear(&mut self, message: &gst::Message) {
-        let Some(event) = message.structure().filter(|event| event.name() == "chaosveil-event") else { return };
-        match event.get::<&str>("reason") {
-            Ok("new-stream") => self.opened = true,
-            Ok("wrong-key") => self.refusal = Some(crate::Error::WrongKey),
-            Ok("profile-not-accepted") => self.refusal = Some(crate::Error::ProfileNotAccepted("chaos")),
-            _ => {}
-        }
     }
 }

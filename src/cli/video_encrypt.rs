@@ -1,7 +1,10 @@
 //! Video becomes packets or a cipher video: `source ! parsebin ! chaosenc (one for each track) ! funnel ! file`, or
 //! `source ! decodebin ! chaosenc output=picture ! avenc_ffv1 ! matroskamux ! file`.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gst::prelude::*;
 
@@ -16,12 +19,14 @@ use super::{
     video_progress::VideoProgress,
     video_source::{Split, Track, Tracks, VideoSource},
 };
-use crate::seal::random_bytes;
+use crate::seal::{Recipients, random_bytes};
 
 /// What to encrypt, and how.
 pub struct VideoEncrypt<'a> {
-    /// Keys, profile, backend.
+    /// Profile, backend.
     pub sealing: &'a SealingArguments,
+    /// Who will be able to decrypt.
+    pub recipients: Arc<Recipients>,
     /// What to make.
     pub form: Form,
     /// Seal raw frames.
@@ -46,7 +51,15 @@ impl VideoEncrypt<'_> {
         let file = VideoFile::create(&graph, output, self.force)?;
         let entrance = self.add_entrance(&graph, &file)?;
         let split = if self.decode || self.form == Form::Mkv { Split::Decode } else { Split::Parse };
-        let mut run = Run { job: self, graph: &graph, entrance, encoders: Vec::new(), started: None, ending: false };
+        let mut run = Run {
+            job: self,
+            graph: &graph,
+            entrance,
+            encoders: Vec::new(),
+            pads: Vec::new(),
+            started: None,
+            ending: false,
+        };
         let done = Tracks::of_source(&graph, source, split).and_then(|tracks| {
             graph.play()?;
             run.until_end(&tracks, &interrupt)
@@ -54,9 +67,11 @@ impl VideoEncrypt<'_> {
         graph.stop();
         let done = done.and_then(|()| run.check_complete());
         run.encoders.iter().for_each(|encoder| summary.add_stats(encoder));
-        file.settle(done)?;
-        summary.print();
-        Ok(())
+        let settled = file.settle(done);
+        if settled.is_ok() || !run.encoders.is_empty() {
+            summary.print();
+        }
+        settled
     }
 
     /// Where tracks come together.
@@ -74,11 +89,21 @@ impl VideoEncrypt<'_> {
     }
 }
 
+/// A track's way to the entrance.
+struct Way {
+    /// What stands before its encrypter.
+    before: Vec<gst::Element>,
+    /// Its encrypter.
+    last: gst::Element,
+}
+
 struct Run<'a> {
     job: &'a VideoEncrypt<'a>,
     graph: &'a Graph,
     entrance: gst::Element,
     encoders: Vec<gst::Element>,
+    /// Where the tracks come from, those that are left out too.
+    pads: Vec<gst::Pad>,
     started: Option<Instant>,
     ending: bool,
 }
@@ -109,40 +134,43 @@ impl Run<'_> {
         }
         let recording = random_bytes::<16>()?.map(|byte| format!("{byte:02x}")).concat();
         for (number, track) in taken.iter().enumerate() {
-            let encoder = self.add_encoder(track)?;
-            encoder.set_property("tracks", taken.len() as u32);
-            encoder.set_property("track", number as u32);
-            encoder.set_property("recording", &recording);
-            self.encoders.push(encoder);
+            let encoder = self.add_encoder(track.is_raw_audio())?;
+            encoder.last.set_property("tracks", taken.len() as u32);
+            encoder.last.set_property("track", number as u32);
+            encoder.last.set_property("recording", &recording);
+            self.encoders.push(encoder.last.clone());
+            self.connect(track, &encoder)?;
         }
         for track in left {
             self.leave_out(track)?;
         }
-        for encoder in &self.encoders {
-            self.start(encoder)?;
-        }
         tracks.iter_mut().for_each(Track::release);
+        self.pads = tracks.into_iter().map(|track| track.pad).collect();
         self.started = Some(Instant::now());
         Ok(())
     }
 
-    fn add_encoder(&self, track: &Track) -> Result<gst::Element, Failure> {
+    fn add_encoder(&self, interleaved: bool) -> Result<Way, Failure> {
         let encoder = self.graph.add("chaosenc")?;
-        self.job.sealing.apply(&encoder)?;
+        self.job.sealing.apply(&encoder, &self.job.recipients)?;
         encoder.set_property_from_str("output", if self.job.form == Form::Mkv { "picture" } else { "packets" });
         elements::link(&encoder, &self.entrance)?;
-        let first = if track.is_raw_audio() { self.add_interleaver(&encoder)? } else { encoder.clone() };
-        let sink = first.static_pad("sink").expect("it has a sink pad");
-        track.pad.link(&sink).map_err(|_| not_carried(track, &sink))?;
-        Ok(encoder)
+        let mut before = Vec::new();
+        if interleaved {
+            // Where the channels of planar audio begin stands in a meta, which is not sealed.
+            before = self.graph.add_chain(&["audioconvert", "capsfilter"], &encoder)?;
+            before[1].set_property_from_str("caps", "audio/x-raw, layout=interleaved");
+        }
+        Ok(Way { before, last: encoder })
     }
 
-    /// Where the channels of planar audio begin stands in a meta, which is not sealed.
-    fn add_interleaver(&self, encoder: &gst::Element) -> Result<gst::Element, Failure> {
-        let chain = self.graph.add_chain(&["audioconvert", "capsfilter"], encoder)?;
-        chain[1].set_property_from_str("caps", "audio/x-raw, layout=interleaved");
-        chain.iter().try_for_each(|element| self.start(element))?;
-        Ok(chain[0].clone())
+    /// Leads a track into its encrypter, which runs by then: not everything that a track tells is blocked, and what it
+    /// told to an element that does not run would end it.
+    fn connect(&self, track: &Track, way: &Way) -> Result<(), Failure> {
+        self.start(&way.last)?;
+        way.before.iter().rev().try_for_each(|element| self.start(element))?;
+        let sink = way.before.first().unwrap_or(&way.last).static_pad("sink").expect("it has a sink pad");
+        track.pad.link(&sink).map(drop).map_err(|_| not_carried(track, &sink))
     }
 
     fn leave_out(&self, track: &Track) -> Result<(), Failure> {
@@ -150,9 +178,9 @@ impl Run<'_> {
         // It shall not hold up the start, nor keep time.
         nowhere.set_property("async", false);
         nowhere.set_property("sync", false);
+        self.start(&nowhere)?;
         let sink = nowhere.static_pad("sink").expect("fakesink has a sink pad");
-        track.pad.link(&sink).map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
-        self.start(&nowhere)
+        track.pad.link(&sink).map(drop).map_err(|error| Failure::new(Exit::Other, error.to_string()))
     }
 
     fn start(&self, element: &gst::Element) -> Result<(), Failure> {
@@ -168,11 +196,11 @@ impl Run<'_> {
         if self.encoders.is_empty() {
             return Err(Failure::new(Exit::Other, "interrupted before anything came"));
         }
-        for encoder in &self.encoders {
-            // On a thread of its own: a track that is just being written holds the pad.
-            encoder.call_async(|encoder| {
-                let sink = encoder.static_pad("sink").expect("chaosenc has a sink pad");
-                sink.send_event(gst::event::Eos::new());
+        for pad in self.pads.clone() {
+            // On a thread of its own: a track that is just being written holds the pad. Through the pad that it comes
+            // from, for of a track that has not begun the encrypter does not know yet what it is.
+            self.graph.pipeline.call_async(move |_| {
+                pad.push_event(gst::event::Eos::new());
             });
         }
         Ok(())

@@ -4,12 +4,7 @@ use std::path::PathBuf;
 
 use gst::prelude::*;
 
-use super::{
-    endpoint::Output,
-    error::{Exit, Failure},
-    graph::Graph,
-    output::PartialFile,
-};
+use super::{endpoint::Output, error::Failure, graph::Graph, output::PartialFile};
 
 /// Where a pipeline writes.
 pub struct VideoFile {
@@ -42,6 +37,14 @@ impl VideoFile {
         &self.sink
     }
 
+    /// A name for what waits on the disk meanwhile: beside the file, where there is room for it.
+    pub fn backlog(&self) -> PathBuf {
+        match &self.file {
+            Some(file) => file.partial().with_added_extension("waiting"),
+            None => std::env::temp_dir().join(format!("chaosveil-{}.waiting", std::process::id())),
+        }
+    }
+
     /// Whether a muxer may go back in it.
     pub fn is_seekable(&self) -> bool {
         self.file.is_some()
@@ -54,9 +57,7 @@ impl VideoFile {
     pub fn settle(self, done: Result<(), Failure>) -> Result<(), Failure> {
         match done {
             Ok(()) => self.finish(),
-            // Nothing was wrong with INPUT, and another OUTPUT will hold all of it.
-            Err(failure) if failure.exit() == Exit::Usage => Err(failure),
-            Err(failure) => Err(match self.keep()? {
+            Err(failure) => Err(match self.keep() {
                 Some(kept) => failure.note(format!("what was written by then is in {}", kept.display())),
                 None => failure,
             }),
@@ -72,13 +73,28 @@ impl VideoFile {
     }
 
     /// Leaves what is in the file under its partial name; a file without anything in it goes.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn keep(self) -> Result<Option<PathBuf>, Failure> {
-        match self.file {
-            Some(file) if file.partial().metadata().is_ok_and(|file| file.len() > 0) => file.keep().map(Some),
-            _ => Ok(None),
+    pub fn keep(self) -> Option<PathBuf> {
+        self.file.filter(|file| file.partial().metadata().is_ok_and(|file| file.len() > 0)).map(PartialFile::keep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_stays_whatever_fails() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let graph = Graph::new().expect("GStreamer starts");
+        let partial = folder.path().join("x.cveil.partial");
+        for (content, kept) in [("", false), ("packets", true)] {
+            let output = Output::Path(folder.path().join("x.cveil"));
+            let file = VideoFile::create(&graph, &output, true).expect("the name is free");
+            fs::write(&partial, content).expect("there");
+            let failure = file.settle(Err(Failure::usage("other caps in the middle"))).expect_err("a failure");
+            assert_eq!((partial.exists(), failure.text().contains("x.cveil.partial")), (kept, kept));
         }
     }
 }

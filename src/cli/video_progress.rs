@@ -1,8 +1,8 @@
-//! How far a pipeline has come, on a terminal only.
+//! How far a video has come, on a terminal only.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::graph::Graph;
 
@@ -25,6 +25,19 @@ impl VideoProgress {
         if let Some((position, duration)) = graph.progress() {
             bar.set_message(format!("{} of {}", clock(position), clock(duration)));
         }
+        bar.tick();
+    }
+
+    /// Tells how many bytes of INPUT have been read, and of how many, where that is known.
+    pub fn show_bytes(&self, read: u64, all: Option<u64>) {
+        let bar = &self.0;
+        if bar.is_hidden() {
+            return;
+        }
+        bar.set_message(match all {
+            Some(all) => format!("{} of {}", HumanBytes(read), HumanBytes(all)),
+            None => HumanBytes(read).to_string(),
+        });
         bar.tick();
     }
 }

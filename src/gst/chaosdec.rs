@@ -42,6 +42,10 @@ glib::wrapper! {
 struct Settings {
     common: CommonSettings,
     identity_file: Option<PathBuf>,
+    /// In place of all that names keys.
+    given: Option<Arc<Identities>>,
+    /// Frames are due when they were sealed to be, also of a stream that was joined late.
+    keep_times: bool,
     accept_profiles: Profiles,
     accept_new_stream: bool,
     replay_window: u32,
@@ -52,6 +56,8 @@ impl Default for Settings {
         Settings {
             common: CommonSettings::default(),
             identity_file: None,
+            given: None,
+            keep_times: false,
             accept_profiles: Profiles::HARDENED | Profiles::AEAD,
             accept_new_stream: false,
             replay_window: DEFAULT_REPLAY_WINDOW,
@@ -60,7 +66,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn identities(&self) -> Result<Identities> {
+    fn identities(&self) -> Result<Arc<Identities>> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
         let mut identities = Identities::default();
         if let Some(path) = &self.identity_file {
             identities.add_file(path)?;
@@ -76,7 +85,7 @@ impl Settings {
         }
         match identities.is_empty() {
             true => Err(Error::NoKey("set identity-file, key-file or passphrase-file")),
-            false => Ok(identities),
+            false => Ok(Arc::new(identities)),
         }
     }
 
@@ -106,6 +115,8 @@ struct Told {
     lost: u64,
     lost_before: u64,
     ended: bool,
+    /// Frames of this stream, as its end record says.
+    sealed: Option<u64>,
     opened: bool,
     waiting: bool,
     /// Something is missing before the next frame.
@@ -360,6 +371,18 @@ mod imp {
         }
     }
 
+    impl super::ChaosDec {
+        /// Opens with these, whatever the properties say: for who has read the key files, which may be pipes.
+        pub(crate) fn open_with(&self, identities: Arc<Identities>) {
+            lock(&self.imp().settings).given = Some(identities);
+        }
+
+        /// Nobody waits for a frame: for files, of which several tracks have to stay in step whatever is missing of them.
+        pub(crate) fn keep_times(&self) {
+            lock(&self.imp().settings).keep_times = true;
+        }
+    }
+
     impl ChaosDec {
         fn start_failed(&self, error: &Error) -> gst::StateChangeError {
             gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
@@ -386,7 +409,7 @@ mod imp {
             *lock(&self.stats) = stats.clone();
             *lock(&self.told) = Told::default();
             *lock(&self.pictures) = None;
-            let reader = StreamReader::new(Arc::new(settings.identities()?), settings.policy());
+            let reader = StreamReader::new(settings.identities()?, settings.policy());
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
             let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
@@ -421,6 +444,9 @@ mod imp {
             let told = lock(&self.told);
             let mut structure = stats::structure(&lock(&self.stats), self.backend_name());
             structure.set("end-seen", told.ended);
+            if let Some(frames) = told.sealed {
+                structure.set("frames-sealed", frames);
+            }
             structure
         }
 
@@ -550,7 +576,7 @@ mod imp {
                 HeaderNews::NewStream => {
                     let mut told = lock(&self.told);
                     let cut_off = told.opened && !told.ended;
-                    (told.opened, told.ended, told.frames, told.flushed) = (true, false, 0, false);
+                    (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
                     (told.lost_before, told.lost) = (told.all_lost(), 0);
                     (told.dropped, told.newest) = (Dropped::default(), None);
                     drop(told);
@@ -567,7 +593,7 @@ mod imp {
                 return;
             }
             let mut told = lock(&self.told);
-            told.ended = true;
+            (told.ended, told.sealed) = (true, Some(frames));
             // After a local flush some frames were not meant to come out.
             let missing = if told.flushed { 0 } else { frames.saturating_sub(told.frames) };
             drop(told);
@@ -632,6 +658,9 @@ mod imp {
                 Some((pts, segment.to_stream_time(pts)?, i128::from(segment.to_running_time(pts)?.nseconds())))
             });
             let Some((pts, stream_time, running_ns)) = times else { return segment };
+            if lock(&self.settings).keep_times {
+                return segment;
+            }
             let now = self.obj().current_running_time().unwrap_or_default();
             let mut told = lock(&self.told);
             if due_at_once {

@@ -45,6 +45,8 @@ struct Settings {
     transport: Transport,
     recipients: Option<String>,
     recipient_file: Option<PathBuf>,
+    /// In place of all that names keys.
+    given: Option<Arc<Recipients>>,
     allow_insecure: bool,
     track: u32,
     tracks: u32,
@@ -61,6 +63,7 @@ impl Default for Settings {
             transport: Transport::default(),
             recipients: None,
             recipient_file: None,
+            given: None,
             allow_insecure: false,
             track: 0,
             tracks: 1,
@@ -70,7 +73,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn recipients(&self) -> Result<Recipients> {
+    fn recipients(&self) -> Result<Arc<Recipients>> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
         let mut recipients = Recipients::default();
         for recipient in self.recipients.iter().flat_map(|list| list.split(',')).filter(|r| !r.trim().is_empty()) {
             recipients.add(recipient)?;
@@ -91,7 +97,7 @@ impl Settings {
             true => Err(Error::NoKey(
                 "set recipients, recipient-file, key-file or passphrase-file (`chaosveil keygen` makes keys)",
             )),
-            false => Ok(recipients),
+            false => Ok(Arc::new(recipients)),
         }
     }
 
@@ -313,6 +319,13 @@ mod imp {
         }
     }
 
+    impl super::ChaosEnc {
+        /// Seals to these, whatever the properties say: for who has read the key files, which may be pipes.
+        pub(crate) fn seal_to(&self, recipients: Arc<Recipients>) {
+            lock(&self.imp().settings).given = Some(recipients);
+        }
+    }
+
     impl ChaosEnc {
         fn start_failed(&self, error: &Error) -> gst::StateChangeError {
             gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
@@ -343,7 +356,8 @@ mod imp {
                 );
             }
             let (profile, aead) = (settings.profile.into(), settings.aead.into());
-            let writer = StreamWriter::new(profile, aead, &settings.recipients()?, StreamSecrets::random()?)?;
+            let recipients = settings.recipients()?;
+            let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
             let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
             let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());

@@ -76,6 +76,11 @@ impl PacketScanner {
         self.skipped
     }
 
+    /// Where in the stream the bytes begin that are not dealt with: a packet, perhaps, that has not come to its end.
+    pub fn offset(&self) -> Offset {
+        self.offset
+    }
+
     /// Forgets what is pending: after a flush.
     pub fn reset(&mut self) {
         let offset = self.offset + self.pending.len() as u64;

@@ -1,7 +1,14 @@
 //! The command line as its users meet it: the built program, its files, its exit codes.
 
 mod bench;
+mod clips;
+mod damage;
+mod failures;
 mod pictures;
+#[path = "../scripts/process.rs"]
+#[allow(dead_code, reason = "the tests of the scripts use more of it")]
+mod process;
+mod signals;
 mod workplace;
 
 #[test]

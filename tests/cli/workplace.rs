@@ -2,14 +2,22 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    thread::JoinHandle,
+    time::{Duration, Instant},
 };
+
+use crate::process::DEADLINE;
+
+/// How often a program is looked at.
+const POLL: Duration = Duration::from_millis(2);
 
 /// Exit codes of the program.
 pub mod code {
+    pub const OTHER: i32 = 1;
     pub const USAGE: i32 = 2;
     pub const KEY: i32 = 3;
     pub const CONTENT: i32 = 4;
@@ -42,9 +50,25 @@ impl Program {
         self
     }
 
-    pub fn stdout(mut self, file: fs::File) -> Program {
+    pub fn stdin(mut self, file: impl Into<Stdio>) -> Program {
+        self.0.stdin(file);
+        self
+    }
+
+    pub fn stdout(mut self, file: impl Into<Stdio>) -> Program {
         self.0.stdout(file);
         self
+    }
+
+    /// Runs it, without input unless it has been given some, until its end or the deadline.
+    pub fn output(&mut self) -> Output {
+        self.0.stderr(Stdio::piped());
+        output_in_time(self.0.spawn().expect("runs"), &self.0)
+    }
+
+    /// The command itself, for who lets it run.
+    pub fn into_command(self) -> Command {
+        self.0
     }
 }
 
@@ -78,7 +102,7 @@ impl Workplace {
 
     pub fn chaosveil(&self, subcommand: &str) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaosveil"));
-        command.arg(subcommand).env_remove("CHAOSVEIL_BACKEND");
+        command.arg(subcommand).env_remove("CHAOSVEIL_BACKEND").stdin(Stdio::null()).stdout(Stdio::piped());
         Program(command)
     }
 
@@ -92,14 +116,14 @@ impl Workplace {
 
     /// Runs a command that must succeed.
     pub fn done(&self, mut command: Program) -> Output {
-        let ran = command.output().expect("runs");
+        let ran = command.output();
         assert!(ran.status.success(), "{command:?}\n{}", stderr(&ran), command = command.0);
         ran
     }
 
     /// Runs a command that must fail with a code and a message; returns all that it said.
     pub fn failed(&self, mut command: Program, code: i32, message: &str) -> String {
-        let ran = command.output().expect("runs");
+        let ran = command.output();
         let said = stderr(&ran);
         assert_eq!(ran.status.code(), Some(code), "{:?}\n{said}", command.0);
         assert!(said.contains(message), "`{message}` is not in: {said}");
@@ -153,9 +177,40 @@ pub fn run_with_stdin(command: &mut Command, input: &[u8]) -> Output {
     let input = input.to_vec();
     // A program that fails early closes the pipe; what it says is judged, not that.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().expect("runs");
+    let output = output_in_time(child, command);
     writer.join().expect("the writer does not panic");
     output
+}
+
+/// What a program prints until it ends. One that does not end in time is killed, and that is a failure.
+fn output_in_time(mut child: Child, command: &Command) -> Output {
+    let stdout = child.stdout.take().map(collect);
+    let stderr = child.stderr.take().map(collect);
+    let deadline = Instant::now() + DEADLINE;
+    let status = loop {
+        match child.try_wait().expect("our child") {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                let _ = child.kill();
+                let said = stderr.map(|stderr| stderr.join().expect("a reader does not panic")).unwrap_or_default();
+                panic!("no end after {DEADLINE:?}: {command:?}\n{}", String::from_utf8_lossy(&said));
+            }
+            None => std::thread::sleep(POLL),
+        }
+    };
+    let all = |reader: Option<JoinHandle<Vec<u8>>>| {
+        reader.map(|reader| reader.join().expect("a reader does not panic")).unwrap_or_default()
+    };
+    Output { status, stdout: all(stdout), stderr: all(stderr) }
+}
+
+/// Reads on while the program runs, or it would wait for that.
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
 }
 
 pub fn stdout(ran: &Output) -> String {

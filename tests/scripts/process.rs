@@ -15,7 +15,7 @@ use std::{
 };
 
 /// No program of these tests works longer than a few seconds; the rest is room for a busy machine.
-const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
 /// The crate's root.
@@ -115,7 +115,8 @@ impl Running {
         self.signal("-INT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends it and all that it started a signal, as `kill` names it.
+    pub fn signal(&self, signal: &str) {
         let group = format!("-{}", self.child.id());
         let _ = Command::new("kill").args([signal, "--", &group]).status();
     }

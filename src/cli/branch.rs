@@ -1,0 +1,126 @@
+//! A stream's way to the muxer: `appsrc ! chaosdec`, and what waits before it.
+
+use std::{collections::BTreeMap, io, ops::Range};
+
+use gst::prelude::*;
+use gst_app::AppSrc;
+
+use super::{backlog::Backlog, streams::Tally, track_times::TrackTimes, video_encrypt::stat};
+
+/// Packets whose place is remembered, in case they turn out to be damaged.
+const PLACES_KEPT: usize = 4096;
+
+/// A stream's way to the muxer.
+pub struct Branch {
+    /// Where its packets go in.
+    pub source: AppSrc,
+    /// What opens them.
+    pub decrypter: gst::Element,
+    /// What comes out.
+    pub caps: gst::Caps,
+    /// When it comes out.
+    pub times: TrackTimes,
+    /// Where in the file the last packets stand, by their counters.
+    places: BTreeMap<u64, Range<u64>>,
+    /// What does not fit in before the decrypter.
+    backlog: Backlog,
+    /// The end record has come, or there is nothing more to come.
+    ended: bool,
+    told_end: bool,
+}
+
+impl Branch {
+    /// Nothing has come.
+    pub fn new(
+        source: AppSrc,
+        decrypter: gst::Element,
+        caps: gst::Caps,
+        times: TrackTimes,
+        backlog: Backlog,
+    ) -> Branch {
+        let places = BTreeMap::new();
+        Branch { source, decrypter, caps, times, places, backlog, ended: false, told_end: false }
+    }
+
+    /// Takes a packet; false after the end, when none is taken. At most about `room` bytes wait before the decrypter.
+    ///
+    /// # Errors
+    /// If what waits on the disk does not find room there.
+    pub fn push(&mut self, packet: &[u8], room: u64) -> io::Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        match self.backlog.is_empty() && self.queued() < room {
+            true => self.hand_on(packet.to_vec()),
+            false => self.backlog.push(packet)?,
+        }
+        Ok(true)
+    }
+
+    /// Remembers where in the file the packet of some counter stands.
+    pub fn note_place(&mut self, counter: u64, place: Range<u64>) {
+        self.places.insert(counter, place);
+        if self.places.len() > PLACES_KEPT {
+            self.places.pop_first();
+        }
+    }
+
+    /// Where the packet of that counter stands. Asked once.
+    pub fn place(&mut self, counter: u64) -> Option<Range<u64>> {
+        self.places.remove(&counter)
+    }
+
+    /// Hands on what waits on the disk, as far as there is room; after it, that this was all.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn refill(&mut self, room: u64) -> io::Result<()> {
+        while self.queued() < room
+            && let Some(packet) = self.backlog.pop()?
+        {
+            self.hand_on(packet);
+        }
+        if self.ended && self.backlog.is_empty() && !std::mem::replace(&mut self.told_end, true) {
+            // A pipeline that has failed does not need to be told.
+            let _ = self.source.end_of_stream();
+        }
+        Ok(())
+    }
+
+    fn hand_on(&self, packet: Vec<u8>) {
+        // A pipeline that has failed says so on the bus.
+        let _ = self.source.push_buffer(gst::Buffer::from_mut_slice(packet));
+    }
+
+    /// Nothing more comes.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether nothing more comes.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes that wait before the decrypter.
+    pub fn queued(&self) -> u64 {
+        self.source.current_level_bytes()
+    }
+
+    /// What the decrypter has counted.
+    pub fn tally(&self) -> Tally {
+        let sealed_frames = self.decrypter.property::<gst::Structure>("stats").get("frames-sealed").ok();
+        Tally { sealed_frames, ..tally_of(&self.decrypter) }
+    }
+}
+
+/// What a decrypter has counted.
+pub fn tally_of(decrypter: &gst::Element) -> Tally {
+    Tally {
+        frames: stat(decrypter, "frames-out"),
+        rejected: stat(decrypter, "rejected"),
+        replayed: stat(decrypter, "replayed"),
+        reordered: stat(decrypter, "reordered"),
+        ..Tally::default()
+    }
+}
