@@ -98,7 +98,10 @@ impl VideoDecrypt<'_> {
         }
         damaged.into_iter().for_each(|range| extent.add_damage(range));
         let (done, damage) = match (done, ending) {
-            (Ok(()), Ending::Failed(failure)) => (Err(failure), None),
+            (Ok(()), Ending::Failed(failure)) => match Damage::so_far(&extent, streams.values()) {
+                Some(damage) => (Err(failure.note(format!("what came before is damaged: {damage}"))), None),
+                None => (Err(failure), None),
+            },
             (Ok(()), Ending::Whole) => (Ok(()), Damage::of(&extent, streams.values())),
             (done, _) => (done, Damage::so_far(&extent, streams.values())),
         };

@@ -147,6 +147,11 @@ fn fail_when_reading_fails_and_keep_what_was_read() {
     let decrypt = place.decrypt("-".as_ref(), &output).stdin(breaking_socket(cipher[..cut].to_vec()));
     let said = place.failed(decrypt, code::OTHER, "onnection reset");
     assert!(!said.contains("damaged") && said.contains("back.mkv.partial") && !output.exists(), "{said}");
+    let mut spoiled = cipher[..cut].to_vec();
+    spoiled[packets[20].range.end - 5] ^= 1;
+    let decrypt = place.decrypt("-".as_ref(), &place.path("spoiled.mkv")).stdin(breaking_socket(spoiled));
+    let said = place.failed(decrypt, code::OTHER, "onnection reset");
+    assert!(said.contains("damaged: 1 frames rejected; damaged bytes"), "{said}");
     let kept: usize = clips::tracks(&place.path("back.mkv.partial")).iter().map(|track| track.frames.len()).sum();
     assert_eq!(kept, packets[..packets.len() / 2].iter().filter(|packet| packet.kind == Kind::Frame).count());
 
