@@ -278,16 +278,15 @@ impl Encrypter {
         segment.clip(start, frame.duration().map(|duration| start + duration)).is_some()
     }
 
-    /// Takes tags: they are sealed with the next frame. Pictures among them (cover art) are left out, and tags that would
-    /// not fit into a record altogether.
+    /// Takes tags: they are sealed with the next frame. Pictures among them (cover art) are left out, and those that would
+    /// not fit into a record.
     pub fn add_tags(&mut self, tags: &gst::TagList) {
         let merged = match &self.tags {
             Some(old) => old.merge(tags, gst::TagMergeMode::Replace),
             None => tags.clone(),
         };
         let told = self.tags.as_ref().is_some_and(|old| metas::lasting_tags(old) == metas::lasting_tags(&merged));
-        let text = metas::tags_text(&merged);
-        self.tags_text = Some(text).filter(|text| text.len() <= MOST_TAGS_BYTES);
+        self.tags_text = Some(metas::tags_text(&merged, MOST_TAGS_BYTES));
         self.tags = Some(merged);
         if !told {
             self.header_sent = None;

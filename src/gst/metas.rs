@@ -4,7 +4,7 @@
 //! GstReferenceTimestampMeta, and the tags in force. Every other meta is dropped; GstVideoMeta describes the memory, not
 //! the picture, and is made anew.
 
-use gst::glib;
+use gst::{Tag, glib};
 
 use super::sealed_text;
 use crate::seal::{Meta, Record};
@@ -86,14 +86,27 @@ pub fn restore(record: &Record, buffer: &mut gst::BufferRef) -> Option<gst::TagL
     tags
 }
 
-/// Serialises tags, pictures left out.
-pub fn tags_text(tags: &gst::TagList) -> String {
+/// Serialises tags in at most so many bytes: pictures are left out, and what is longest of the others until they fit. How
+/// a picture is to be turned always stays.
+pub fn tags_text(tags: &gst::TagList, most_bytes: usize) -> String {
     let mut tags = tags.clone();
     let list = tags.make_mut();
     list.remove::<gst::tags::Image>();
     list.remove::<gst::tags::PreviewImage>();
     list.remove::<gst::tags::Attachment>();
-    tags.to_string()
+    let mut text = tags.to_string();
+    while text.len() > most_bytes {
+        let orientation = gst::tags::ImageOrientation::TAG_NAME;
+        let names = tags.iter_generic().map(|(name, _)| name.to_owned());
+        let without = names.filter(|name| name.as_gstr() != orientation).map(|name| {
+            let mut rest = tags.clone();
+            rest.make_mut().remove_generic(name.as_gstr());
+            (rest.to_string(), rest)
+        });
+        let Some((shortest, rest)) = without.min_by_key(|(text, _)| text.len()) else { break };
+        (text, tags) = (shortest, rest);
+    }
+    text
 }
 
 /// The tags that say what a stream is. A parser measures rates all the time, and that is no reason to tell them anew.
@@ -177,4 +190,25 @@ fn valid_time_code(meta: &Meta) -> Option<gst_video::ValidVideoTimeCode> {
         *field_count,
     )
     .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_tags_as_fit_and_always_the_orientation() {
+        gst::init().expect("GStreamer starts");
+        let mut tags = gst::TagList::new();
+        let list = tags.make_mut();
+        list.add::<gst::tags::Title>(&"short", gst::TagMergeMode::Append);
+        list.add::<gst::tags::Comment>(&"x".repeat(2000).as_str(), gst::TagMergeMode::Append);
+        list.add::<gst::tags::ImageOrientation>(&"flip-rotate-270", gst::TagMergeMode::Append);
+        assert!(tags_text(&tags, 4000).contains("xxx"));
+        let text = tags_text(&tags, 1024);
+        assert!(text.len() < 1024 && text.contains("short") && text.contains("flip-rotate-270"), "{text}");
+        let text = tags_text(&tags, 60);
+        assert!(!text.contains("title") && text.contains("flip-rotate-270"), "{text}");
+        assert!(tags_text(&tags, 0).contains("flip-rotate-270"));
+    }
 }
