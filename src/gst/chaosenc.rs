@@ -536,6 +536,7 @@ mod imp {
                     encrypter::serial(&encrypter).set_segment(segment.segment());
                     runner.pass_event(event).is_ok()
                 }
+                EventView::Gap(_) => self.sink_gap(&encrypter, &runner, event),
                 // They repeat caps and tags.
                 EventView::StreamCollection(_) | EventView::Toc(_) => true,
                 _ if event.is_serialized() => runner.pass_event(event).is_ok(),
@@ -569,6 +570,20 @@ mod imp {
                     false
                 }
             }
+        }
+
+        fn sink_gap(&self, encrypter: &SharedEncrypter, runner: &EncryptRunner, event: gst::Event) -> bool {
+            let header = encrypter::serial(encrypter).early_header();
+            match header {
+                Ok(None) => {}
+                Ok(Some(header)) => {
+                    if let Err(flow) = runner.pass(header) {
+                        gst::debug!(CAT, imp = self, "no header: {flow:?}");
+                    }
+                }
+                Err(error) => gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}")),
+            }
+            runner.pass_event(event).is_ok()
         }
 
         fn sink_eos(&self, encrypter: &SharedEncrypter, runner: &EncryptRunner, event: gst::Event) -> bool {

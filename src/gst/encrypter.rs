@@ -319,6 +319,21 @@ impl Encrypter {
         Ok(Ready { header: header.filter(|_| matches!(self.form, Form::Packets)), job })
     }
 
+    /// The stream header, where none has been sent yet. A track may begin late; who opens the recording waits for the
+    /// headers of all its tracks.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn early_header(&mut self) -> Result<Option<Encrypted>> {
+        if self.ended || !self.negotiated || self.header_sent.is_some() || matches!(self.form, Form::Pictures(_)) {
+            return Ok(None);
+        }
+        if self.stale {
+            self.tell()?;
+        }
+        Ok(self.header_due(gst::Buffer::new().as_ref()))
+    }
+
     /// The end record. `None` for pictures, which cannot carry one, and for streams that never began.
     ///
     /// # Errors
