@@ -16,6 +16,8 @@ pub struct Branch {
     pub source: AppSrc,
     /// What opens them.
     pub decrypter: gst::Element,
+    /// Number of the track, from 0.
+    pub track: u16,
     /// What comes out.
     pub caps: gst::Caps,
     /// When it comes out.
@@ -34,12 +36,31 @@ impl Branch {
     pub fn new(
         source: AppSrc,
         decrypter: gst::Element,
+        track: u16,
         caps: gst::Caps,
         times: TrackTimes,
         backlog: Backlog,
     ) -> Branch {
         let places = BTreeMap::new();
-        Branch { source, decrypter, caps, times, places, backlog, ended: false, told_end: false }
+        Branch { source, decrypter, track, caps, times, places, backlog, ended: false, told_end: false }
+    }
+
+    /// Tells the muxer what the track is, though its first frame may come late, or none at all.
+    pub fn tell_caps(&self) {
+        let pad = self.decrypter.static_pad("src").expect("chaosdec has a source pad");
+        for event in [gst::event::StreamStart::new("chaosveil"), gst::event::Caps::new(&self.caps)] {
+            // A pad that does not take it is on its way down.
+            let _ = pad.store_sticky_event(&event);
+        }
+    }
+
+    /// Brings what [`Branch::tell_caps`] told to the muxer, if nothing else does yet: it goes along with any event.
+    pub fn announce(&self) {
+        if self.times.first().is_none() {
+            // Through the decrypter, whose thread is the only one that may use its pad.
+            let event = gst::event::CustomDownstream::new(gst::Structure::new_empty("chaosveil-track"));
+            self.source.send_event(event);
+        }
     }
 
     /// Takes a packet; false after the end, when none is taken. At most about `room` bytes wait before the decrypter.

@@ -52,13 +52,18 @@ fn encode(picture: DynamicImage) -> Result<Vec<u8>, Failure> {
     Ok(file.into_inner())
 }
 
+/// Of what stands below a small picture the most is filler, which does compress.
+const FILLER_BYTES: u64 = 1 << 20;
+
 /// Takes a PNG apart: its pixels, and the headers in its last rows.
 ///
 /// # Errors
 /// If it is damaged, or no cipher picture.
 pub fn read(file: &[u8]) -> Result<(FrameLayout, CipherPicture), Failure> {
     check_chunks(file)?;
-    let pixels = Pixels::from_image(picture_type::decode(file)?)?;
+    // Ciphertext does not compress: what a small file unfolds to a large picture is none, and is not unfolded.
+    let most_bytes = 4 * file.len() as u64 + FILLER_BYTES;
+    let pixels = Pixels::from_image(picture_type::decode_at_most(file, most_bytes)?)?;
     let mut picture = CipherPicture::default();
     let stride = pixels.layout.planes()[0].row_bytes;
     picture.read(&pixels.layout, &[Plane { data: &pixels.bytes, stride }])?;

@@ -4,6 +4,7 @@ use gst::prelude::*;
 
 use super::{
     branch::tally_of,
+    container::Mux,
     endpoint::Output,
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
@@ -27,14 +28,15 @@ impl VideoDecrypt<'_> {
         let mut summary = Summary::start();
         let graph = Graph::new()?;
         let file = VideoFile::create(&graph, output, self.force)?;
-        let mut mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
+        let mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
         let decrypter = self.add_decrypter(&graph)?;
-        mux.lead(&graph, &decrypter, &gst::Caps::new_empty_simple("video/x-raw"), true)?;
-        mux.start()?;
         let tracks = Tracks::of_source(&graph, source, Split::Decode)?;
-        let mut run = PictureRun { graph: &graph, decrypter: &decrypter, ending: false, opened: false, refusal: None };
+        let mut run =
+            PictureRun { graph: &graph, mux, decrypter: &decrypter, ending: false, opened: false, refusal: None };
         let done = graph.play().and_then(|()| run.until_end(&tracks, &interrupt));
+        let orientations = run.mux.orientations();
         graph.stop();
+        let done = done.and_then(|()| run.mux.complete(file.partial(), &orientations));
         summary.add_stats(&decrypter);
         let (stopped, opened) = (run.ending, run.opened);
         let done = done.map_err(|failure| failure.about(self.name));
@@ -71,6 +73,7 @@ fn damage(decrypter: &gst::Element, end: Option<End>, opened: bool) -> Option<Da
 /// A cipher video on its way.
 struct PictureRun<'a> {
     graph: &'a Graph,
+    mux: Mux,
     decrypter: &'a gst::Element,
     /// A signal has come.
     ending: bool,
@@ -101,13 +104,16 @@ impl PictureRun<'_> {
         }
     }
 
-    fn connect(&self, tracks: &Tracks) -> Result<(), Failure> {
+    fn connect(&mut self, tracks: &Tracks) -> Result<(), Failure> {
         let mut tracks = tracks.take(false)?;
         let [track] = &mut tracks[..] else {
             return Err(Failure::new(Exit::Content, format!("{} tracks; a cipher video has one", tracks.len())));
         };
         let sink = self.decrypter.static_pad("sink").expect("chaosdec has a sink pad");
         track.pad.link(&sink).map_err(|_| crate::Error::NotOurs)?;
+        // What is inside has the format of what carries it.
+        self.mux.lead(self.graph, self.decrypter, &track.caps, true)?;
+        self.mux.start()?;
         track.release();
         Ok(())
     }

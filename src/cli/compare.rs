@@ -11,13 +11,15 @@ use std::{
 
 use font8x8::UnicodeFonts;
 use image::{
-    DynamicImage, ImageFormat, ImageReader, Rgb, RgbImage,
+    DynamicImage, ImageFormat, Rgb, RgbImage,
     imageops::{self, FilterType},
 };
 
 use super::{
+    endpoint,
     error::{Exit, Failure},
     output::PartialFile,
+    picture_type,
 };
 
 /// Show a picture, its cipher picture and the decrypted one side by side, with their histograms
@@ -61,9 +63,10 @@ impl Compare {
 }
 
 fn read(path: &Path) -> Result<DynamicImage, Failure> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let reader = reader.map_err(|error| Failure::io(path.display(), error))?;
-    reader.decode().map_err(|error| Failure::new(Exit::Content, format!("{}: {error}", path.display())))
+    // As `encrypt` reads it: upright, and no larger than a frame may be.
+    let name = path.display().to_string();
+    let file = endpoint::read_frame(&name, endpoint::open(path)?)?;
+    picture_type::decode(&file).map_err(|failure| failure.about(name))
 }
 
 fn png(sheet: &RgbImage) -> Result<Vec<u8>, Failure> {

@@ -1,4 +1,4 @@
-//! The containers that decrypted video is written to: which muxer, and what has to stand before it.
+//! The containers that decrypted video is written to: which muxer, and what becomes of its file.
 
 use std::path::Path;
 
@@ -8,6 +8,10 @@ use super::{
     elements,
     error::{Exit, Failure},
     graph::Graph,
+    movie_header::{self, Orientation},
+    subtitles,
+    track_way::{Change, Pads, Step},
+    video_source::{self, Track},
 };
 
 /// A type of video file.
@@ -57,21 +61,11 @@ static CONTAINERS: [Container; 8] = [
     stream(&["h265", "265", "hevc"], "h265parse", "video/x-h265, stream-format=byte-stream, alignment=au"),
 ];
 
-/// The container for stdout, and for raw video, which it holds losslessly compressed.
-pub static MATROSKA: &Container = &CONTAINERS[0];
+/// What to do with what no container holds.
+const IN_A_PIPELINE: &str = "take it out in a pipeline: filesrc ! chaosdec ! ...";
 
-/// What brings a track's bytes into the shape that muxers ask for.
-static PARSERS: [(&str, &str); 9] = [
-    ("video/x-h264", "h264parse"),
-    ("video/x-h265", "h265parse"),
-    ("video/x-av1", "av1parse"),
-    ("video/x-vp9", "vp9parse"),
-    ("video/mpeg, mpegversion=4", "mpeg4videoparse"),
-    ("video/mpeg", "mpegvideoparse"),
-    ("image/jpeg", "jpegparse"),
-    ("audio/mpeg, mpegversion={ 2, 4 }", "aacparse"),
-    ("audio/mpeg", "mpegaudioparse"),
-];
+/// The container for stdout, and for raw video.
+pub static MATROSKA: &Container = &CONTAINERS[0];
 
 /// What finds decoding times where a container had none.
 static TIMESTAMPERS: [(&str, &str); 2] = [("video/x-h264", "h264timestamper"), ("video/x-h265", "h265timestamper")];
@@ -86,6 +80,25 @@ impl Container {
     /// Every extension, for messages.
     pub fn extensions() -> String {
         CONTAINERS.iter().map(|container| format!(".{}", container.extensions[0])).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The containers that hold a track of these caps whole, by their extensions.
+    fn holding(caps: &gst::Caps) -> Vec<String> {
+        let holds = |container: &&Container| {
+            let (Kind::Muxer(entrance) | Kind::Stream(entrance, _)) = container.kind;
+            elements::make(entrance).is_ok_and(|entrance| Pads::of(&entrance).way(caps).is_some())
+        };
+        CONTAINERS.iter().filter(holds).map(|container| format!(".{}", container.extensions[0])).collect()
+    }
+
+    /// Warns of a track that can be sealed, but that no container holds which it could be decrypted to.
+    pub fn warn_of(track: &Track) {
+        if Container::holding(&track.caps).is_empty() {
+            let name = track.name();
+            eprintln!(
+                "chaosveil: warning: no file that decrypt makes holds a track of type {name} whole; {IN_A_PIPELINE}"
+            );
+        }
     }
 
     /// Adds what tracks are led into, before `sink`. Neither runs before [`Mux::start`]: some muxers take no tracks once
@@ -114,69 +127,134 @@ impl Container {
         for element in &waiting {
             element.set_locked_state(true);
         }
-        Ok(Mux { entrance, waiting, name: self.extensions[0], times: self.times })
+        Ok(Mux {
+            pads: Pads::of(&entrance),
+            entrance,
+            waiting,
+            name: self.extensions[0],
+            times: self.times,
+            tracks: Vec::new(),
+            disguises: Disguises::default(),
+        })
     }
 }
 
 /// A muxer, or the parser of a bare stream.
 pub struct Mux {
     entrance: gst::Element,
+    pads: Pads,
     /// What does not run yet, in the order of the flow.
     waiting: Vec<gst::Element>,
     name: &'static str,
     times: Times,
+    /// In the order of the file.
+    tracks: Vec<Lead>,
+    disguises: Disguises,
 }
 
-/// How a track goes into a container.
-pub struct Way {
+/// A track's way to the muxer.
+struct Lead {
+    source: gst::Pad,
+    steps: Vec<gst::Element>,
+    /// The muxer's pad.
+    target: gst::Pad,
+}
+
+impl Lead {
+    /// Starts the steps and links what is left to be linked: from the end on, for what does not run would turn away even
+    /// what a blocked pad tells.
+    fn start(&self) -> Result<(), Failure> {
+        for step in self.steps.iter().rev() {
+            step.sync_state_with_parent().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+        }
+        let first = self.steps.first().and_then(|step| step.static_pad("sink"));
+        let linked = self.source.link(first.as_ref().unwrap_or(&self.target));
+        linked.map(drop).map_err(|error| Failure::new(Exit::Other, format!("a track does not fit: {error}")))
+    }
+}
+
+/// What a track needs in a container.
+pub struct Led {
     /// Its decoding times are found where it has none.
     pub finds_times: bool,
 }
 
 impl Mux {
-    /// Leads a track of the given caps from `element` into it. `decoding_times` tells whether its frames have them.
+    /// Prepares to lead a track of the given caps from `element` into it. `decoding_times` tells whether its frames have
+    /// them.
     ///
     /// # Errors
     /// If it does not take such tracks, or no more of them.
     pub fn lead(
-        &self,
+        &mut self,
         graph: &Graph,
         element: &gst::Element,
         caps: &gst::Caps,
         decoding_times: bool,
-    ) -> Result<Way, Failure> {
-        let Some((mut steps, template)) = self.way_for(caps) else {
-            let kind = caps.structure(0).map_or("unknown", |structure| structure.name().as_str());
-            return Err(Failure::usage(format!("a .{} file does not hold a track of type {kind}", self.name))
-                .advise("name an OUTPUT that ends in .mkv"));
-        };
+    ) -> Result<Led, Failure> {
+        let mut way = self.pads.way(caps).ok_or_else(|| self.refusal(caps))?;
+        if !self.disguises.admit(caps, way.change) {
+            return Err(self.refusal(caps));
+        }
         let missing = self.times == Times::Decoding && !decoding_times;
         let timestamper = TIMESTAMPERS.iter().find(|(media, _)| missing && is_named(caps, media));
-        steps.extend(timestamper.map(|(_, name)| *name));
-        let steps = steps.into_iter().map(|step| graph.add(step)).collect::<Result<Vec<_>, _>>()?;
-        let chain: Vec<_> = std::iter::once(element).chain(&steps).collect();
-        let pad = self.request_pad(&template)?;
-        let source = chain[chain.len() - 1].static_pad("src").expect("every step has a source pad");
-        let unfit = |error: gst::PadLinkError| Failure::new(Exit::Other, format!("a .{} file: {error}", self.name));
-        source.link(&pad).map_err(unfit)?;
-        // From the end on, so that nothing flows into what does not run yet.
-        for pair in chain.windows(2).rev() {
-            pair[1].sync_state_with_parent().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
-            elements::link(pair[0], pair[1])?;
+        way.steps.extend(timestamper.map(|(_, name)| Step::of(name)));
+        let steps = way.steps.iter().map(|step| step.add_to(graph)).collect::<Result<Vec<_>, _>>()?;
+        let target = self.request_pad(&way.pad)?;
+        for pair in steps.windows(2) {
+            elements::link(&pair[0], &pair[1])?;
         }
-        Ok(Way { finds_times: timestamper.is_some() })
+        let source = |element: &gst::Element| element.static_pad("src").expect("every step has a source pad");
+        if let Some(last) = steps.last().map(source) {
+            let unfit = |error: gst::PadLinkError| Failure::new(Exit::Other, format!("a .{} file: {error}", self.name));
+            last.link(&target).map_err(unfit)?;
+            if way.change == Some(Change::PlainText) {
+                subtitles::undo_markup(&last);
+            }
+        }
+        self.tracks.push(Lead { source: source(element), steps, target });
+        Ok(Led { finds_times: timestamper.is_some() })
     }
 
-    /// Lets it run: all tracks have been led into it.
+    /// Lets it run, and the tracks flow into it: some muxers take no more once they run.
     ///
     /// # Errors
     /// If an element refuses to start.
     pub fn start(&mut self) -> Result<(), Failure> {
+        if self.disguises.pgs {
+            subtitles::name_pgs(&self.entrance.static_pad("src").expect("a muxer has a source pad"));
+        }
         for element in self.waiting.drain(..).rev() {
             element.set_locked_state(false);
             element.sync_state_with_parent().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
         }
-        Ok(())
+        self.tracks.iter().try_for_each(Lead::start)
+    }
+
+    /// How each track is to be turned to be seen upright. Known only while the pipeline runs.
+    pub fn orientations(&self) -> Vec<Option<Orientation>> {
+        self.tracks.iter().map(|track| Orientation::of_pad(&track.source)).collect()
+    }
+
+    /// Writes into a finished file what GStreamer's muxers leave out; warns of what has no place in it.
+    ///
+    /// # Errors
+    /// If the file is not what the muxer should have made, or the disk refuses.
+    pub fn complete(&self, file: Option<&Path>, orientations: &[Option<Orientation>]) -> Result<(), Failure> {
+        let Some(turned) = orientations.iter().flatten().find(|orientation| !orientation.is_upright()) else {
+            return Ok(());
+        };
+        match (file, self.times) {
+            (Some(file), Times::Decoding) if self.name != "ts" => movie_header::turn(file, orientations),
+            _ => {
+                eprintln!(
+                    "chaosveil: warning: a .{} file does not keep that the picture is to be turned ({turned}); .mp4 \
+                     and .mov files do",
+                    self.name
+                );
+                Ok(())
+            }
+        }
     }
 
     fn request_pad(&self, template: &gst::PadTemplate) -> Result<gst::Pad, Failure> {
@@ -186,32 +264,39 @@ impl Mux {
         };
         pad.ok_or_else(|| {
             Failure::usage(format!("a .{} file does not hold that many tracks", self.name))
-                .advise("name an OUTPUT that ends in .mkv")
+                .advise("name an OUTPUT that ends in .mkv, or leave tracks out with --video-only")
         })
     }
 
-    /// The elements between a track and the muxer, and the muxer's pad.
-    fn way_for(&self, caps: &gst::Caps) -> Option<(Vec<&'static str>, gst::PadTemplate)> {
-        if is_named(caps, "video/x-raw") {
-            let lossless = gst::Caps::new_empty_simple("video/x-ffv");
-            return self.pad_for(&lossless).map(|pad| (vec!["videoconvert", "avenc_ffv1"], pad));
+    fn refusal(&self, caps: &gst::Caps) -> Failure {
+        let structure = caps.structure(0);
+        let kind = structure.map_or("unknown", |structure| structure.name().as_str());
+        let format = structure.and_then(|structure| structure.get::<&str>("format").ok());
+        let named = format.map_or(kind.to_owned(), |format| format!("{kind} in format {format}"));
+        let failure = Failure::usage(format!("a .{} file does not hold a track of type {named}", self.name));
+        let failure = failure.advise(match &Container::holding(caps)[..] {
+            [] => IN_A_PIPELINE.to_owned(),
+            containers => format!("name an OUTPUT that ends in {}", containers.join(", ")),
+        });
+        match video_source::is_video(caps) {
+            true => failure,
+            false => failure.note("or leave it out with --video-only"),
         }
-        if is_named(caps, "audio/x-raw") {
-            return self.pad_for(&gst::Caps::new_empty_simple("audio/x-raw")).map(|pad| (vec!["audioconvert"], pad));
-        }
-        if let Some(pad) = self.pad_for(caps) {
-            return Some((Vec::new(), pad));
-        }
-        let fits = |media: &str| media.parse::<gst::Caps>().is_ok_and(|media| caps.can_intersect(&media));
-        let parser = PARSERS.iter().find(|(media, _)| fits(media))?.1;
-        // A parser changes how a stream is framed, not what it is.
-        let bare = gst::Caps::new_empty_simple(caps.structure(0)?.name());
-        self.pad_for(&bare).map(|pad| (vec![parser], pad))
     }
+}
 
-    fn pad_for(&self, caps: &gst::Caps) -> Option<gst::PadTemplate> {
-        let mut templates = self.entrance.pad_template_list().into_iter();
-        templates.find(|pad| pad.direction() == gst::PadDirection::Sink && pad.caps().can_intersect(caps))
+/// Tracks that go into a muxer under the name of others; both in one file could not be told apart.
+#[derive(Debug, Default)]
+struct Disguises {
+    pgs: bool,
+    usf: bool,
+}
+
+impl Disguises {
+    fn admit(&mut self, caps: &gst::Caps, change: Option<Change>) -> bool {
+        self.pgs |= change == Some(Change::Pgs);
+        self.usf |= is_named(caps, "application/x-usf");
+        !(self.pgs && self.usf)
     }
 }
 

@@ -30,9 +30,13 @@ use super::{
 /// Decrypt a sealed picture or video, a cipher picture or video, a folder of pictures, or what comes from stdin
 ///
 /// OUTPUT's extension says what is made. A picture: the type that was sealed returns the identical file, another one is
-/// decoded, in as much as that type can hold. A video: a container for its tracks, as they were sealed; raw frames go
-/// into .mkv, losslessly compressed (FFV1; formats that it does not take are converted). To stdout goes the picture
-/// that was sealed, or with `--to mkv` a video.
+/// decoded, in as much as that type can hold. A video: a container for its tracks, as they were sealed. To stdout goes
+/// the picture that was sealed, or with `--to mkv` a video.
+///
+/// Raw frames go into .mkv, losslessly compressed by FFV1, in a format that has the same samples: of 4:2:0 in I420
+/// (NV12, YV12, ...), 4:2:2 in Y42B (YUY2, UYVY, ...), 4:4:4 in Y444, 4:1:1 in Y41B, 4:1:0 in YUV9, RGB in BGRx or BGRA,
+/// 4:2:0 with alpha in A420, gray in GRAY8 or GRAY16_LE, 10 and 12 bits in the like of I420_10LE; AYUV uncompressed.
+/// What none of these holds exactly is refused: colours of 16 bits, and interlaced 4:2:0 other than I420.
 ///
 /// In a folder `a.jpg.cveil` becomes `a.jpg`, and a cipher picture becomes a PNG of the same name.
 ///
@@ -56,6 +60,9 @@ pub struct Decrypt {
     /// What to make, where OUTPUT is `-`
     #[arg(long, value_name = "FORM")]
     to: Option<Form>,
+    /// Leave out every track that is no video; without this a track that OUTPUT cannot hold is an error
+    #[arg(long)]
+    video_only: bool,
     /// Overwrite OUTPUT
     #[arg(long)]
     force: bool,
@@ -89,6 +96,7 @@ impl Decrypt {
             input.refuse_as_output(path)?;
         }
         if let Input::Folder(from) = &input {
+            self.refuse_video_only("a folder")?;
             return match &output {
                 Output::Path(to) => self.folder(&opening, from, to),
                 Output::Stdout => {
@@ -101,7 +109,10 @@ impl Decrypt {
             output::check_free(path, self.force)?;
         }
         match target {
-            Target::Picture(kind) => self.picture_of(&opening, &input, kind, &output),
+            Target::Picture(kind) => {
+                self.refuse_video_only("a picture")?;
+                self.picture_of(&opening, &input, kind, &output)
+            }
             Target::Video(container) => self.video_of(&opening, &input, container, &output),
         }
     }
@@ -126,6 +137,13 @@ impl Decrypt {
                     ))
                 }
             },
+        }
+    }
+
+    fn refuse_video_only(&self, what: &str) -> Result<(), Failure> {
+        match self.video_only {
+            true => Err(Failure::usage(format!("{what} is no video: --video-only means nothing to it"))),
+            false => Ok(()),
         }
     }
 
@@ -166,6 +184,7 @@ impl Decrypt {
             live: matches!(input, Input::Uri(_)),
             bytes: input.file().and_then(|path| path.metadata().ok()).map(|file| file.len()),
             container,
+            video_only: self.video_only,
             salvage: self.salvage,
             force: self.force,
         };

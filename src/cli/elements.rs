@@ -33,7 +33,7 @@ const UGLY: &str = "gstreamer1.0-plugins-ugly";
 const LIBAV: &str = "gstreamer1.0-libav";
 
 /// Every element, the required ones first.
-pub static ELEMENTS: [Needed; 43] = [
+pub static ELEMENTS: [Needed; 44] = [
     required("filesrc", CORE, "files"),
     required("filesink", CORE, "files"),
     required("fdsink", CORE, "stdout"),
@@ -64,6 +64,7 @@ pub static ELEMENTS: [Needed; 43] = [
     optional("qtmux", GOOD, ".mov"),
     optional("webmmux", GOOD, ".webm"),
     optional("avimux", GOOD, ".avi"),
+    optional("capssetter", GOOD, "subtitles, .avi"),
     optional("mpegtsmux", BAD, ".ts"),
     optional("x264enc", UGLY, "encoding H.264"),
     optional("v4l2src", GOOD, "cameras"),

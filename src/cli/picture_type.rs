@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::error::{Exit, Failure};
+use crate::seal::limits;
 
 /// A type of picture file.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,11 +93,30 @@ impl PictureType {
 /// Decodes a picture of any type and turns it upright.
 ///
 /// # Errors
-/// If it is damaged, or no picture.
+/// If it is damaged, no picture, or larger than a frame may be.
 pub fn decode(file: &[u8]) -> Result<DynamicImage, Failure> {
+    decode_at_most(file, MOST_BYTES)
+}
+
+/// Samples of a picture: a frame, and the rows below it that make a cipher picture of it.
+const MOST_BYTES: u64 = limits::FRAME_BYTES as u64 / 8 * 9;
+
+/// Decodes a picture whose samples have at most so many bytes; nothing of it is allocated before that is known.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_at_most(file: &[u8], most_bytes: u64) -> Result<DynamicImage, Failure> {
     let damaged = |error: &dyn std::fmt::Display| Failure::new(Exit::Content, format!("no readable picture: {error}"));
-    let reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|error| damaged(&error))?;
+    let most_bytes = most_bytes.min(MOST_BYTES);
+    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|error| damaged(&error))?;
+    let mut most = Limits::default();
+    most.max_alloc = Some(most_bytes);
+    reader.limits(most);
     let mut decoder = reader.into_decoder().map_err(|error| damaged(&error))?;
+    if decoder.total_bytes() > most_bytes {
+        let (width, height) = decoder.dimensions();
+        return Err(damaged(&format!("{width} x {height} is too large for it")));
+    }
     let orientation = decoder.orientation().map_err(|error| damaged(&error))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| damaged(&error))?;
     picture.apply_orientation(orientation);

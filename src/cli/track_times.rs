@@ -97,8 +97,10 @@ impl TrackTimes {
 
     fn watch(&self, times: Times, reordered: bool) {
         let (untimed, last) = (self.untimed.clone(), Mutex::new(None));
-        self.pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+        self.pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
+                && !is_header(pad, buffer)
+            {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 let backwards = buffer.dts().is_none() && buffer.pts() < *last;
                 let missing = (times >= Times::Presentation && buffer.pts().is_none())
@@ -116,6 +118,12 @@ impl TrackTimes {
     pub fn is_untimed(&self) -> bool {
         self.untimed.load(Relaxed)
     }
+}
+
+/// Whether a buffer is a header of the codec, which has no time. Containers take those from the caps.
+fn is_header(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let told = || pad.current_caps().is_some_and(|caps| caps.structure(0).is_some_and(|s| s.has_field("streamheader")));
+    buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) && told()
 }
 
 fn move_segment(info: &mut gst::PadProbeInfo, shift: Shift) -> gst::PadProbeReturn {

@@ -12,7 +12,7 @@ use super::{
     backlog::Backlog,
     branch::Branch,
     byte_source::ByteSource,
-    container::{self, Container, Mux},
+    container::{self, Container, Mux, Times},
     elements,
     endpoint::Output,
     error::{Exit, Failure},
@@ -24,6 +24,7 @@ use super::{
     track_times::TrackTimes,
     video_file::VideoFile,
     video_progress::VideoProgress,
+    video_source,
 };
 use crate::{
     gst::{chaosdec::ChaosDec, sealed_text},
@@ -48,6 +49,8 @@ pub struct VideoDecrypt<'a> {
     pub bytes: Option<u64>,
     /// What to make.
     pub container: &'static Container,
+    /// Leave out tracks that are no video.
+    pub video_only: bool,
     /// Give a damaged file its name.
     pub salvage: bool,
     /// Overwrite OUTPUT.
@@ -88,15 +91,20 @@ impl VideoDecrypt<'_> {
             Ok(opened) => opened,
             Err(refusal) => return Err(self.nothing_opened(refusal, ending)),
         };
-        let done = router.finish().map_err(|failure| self.advise_container(failure).about(self.name));
+        let given_up = || interrupt.has_come() && !self.endless;
+        let done = router.finish(given_up);
+        let (whole, orientations) = (router.over, router.mux.orientations());
         graph.stop();
-        let Router { branches, damaged, progress, .. } = router;
+        let Router { branches, damaged, progress, mux, .. } = router;
         drop(progress);
+        let done = done.and_then(|()| if whole { mux.complete(file.partial(), &orientations) } else { Ok(()) });
+        let done = done.map_err(|failure| self.advise_container(failure).about(self.name));
         for (id, branch) in &branches {
             summary.add_stats(&branch.decrypter);
             streams.entry(*id).and_modify(|stream| stream.tally = branch.tally());
         }
         damaged.into_iter().for_each(|range| extent.add_damage(range));
+        let ending = if whole { ending } else { Ending::Failed(self.interrupted()) };
         let (done, damage) = match (done, ending) {
             (Ok(()), Ending::Failed(failure)) => match Damage::so_far(&extent, streams.values()) {
                 Some(damage) => (Err(failure.note(format!("what came before is damaged: {damage}"))), None),
@@ -243,12 +251,14 @@ impl<'a> Router<'a> {
         if self.connected || self.branches.contains_key(&stream.id()) {
             return Ok(());
         }
-        let branch = self.add_branch(&description.caps)?;
-        self.branches.insert(stream.id(), branch);
-        self.graph.play()
+        let branch = self.add_branch(description.track, &description.caps)?;
+        let branch = self.branches.entry(stream.id()).insert_entry(branch).into_mut();
+        self.graph.play()?;
+        branch.tell_caps();
+        Ok(())
     }
 
-    fn add_branch(&self, caps: &str) -> Result<Branch, Failure> {
+    fn add_branch(&self, track: u16, caps: &str) -> Result<Branch, Failure> {
         let not_understood = || Failure::new(Exit::Content, format!("caps that are not understood: {caps}"));
         let caps: gst::Caps = sealed_text::parse(caps).ok_or_else(not_understood)?;
         let decrypter = self.job.add_decrypter(self.graph)?;
@@ -261,7 +271,7 @@ impl<'a> Router<'a> {
         source.set_caps(Some(&gst::Caps::new_empty_simple("application/x-chaosveil")));
         // The branch knows how much may wait in it.
         source.set_max_bytes(0);
-        Ok(Branch::new(source, decrypter, caps, times, Backlog::new(&self.backlog)))
+        Ok(Branch::new(source, decrypter, track, caps, times, Backlog::new(&self.backlog)))
     }
 
     /// Tells whether the packet was taken.
@@ -299,14 +309,24 @@ impl<'a> Router<'a> {
 
     /// Leads the tracks into the muxer once all have shown their first frame, or there is nothing more to come.
     fn connect_if_ready(&mut self, at_any_rate: bool) -> Result<(), Failure> {
-        let ready = self.branches.len() >= self.tracks && self.branches.values().all(|b| b.times.first().is_some());
+        let is_here = |b: &Branch| b.times.first().is_some() || video_source::is_sparse(&b.caps);
+        let ready = self.branches.len() >= self.tracks && self.branches.values().all(is_here);
         if self.connected || !(ready || at_any_rate) {
             return Ok(());
         }
         self.connected = true;
-        let later = self.branches.values().map(|branch| branch.times.early()).max().unwrap_or_default();
-        let mut branches: Vec<_> = self.branches.values_mut().collect();
-        branches.sort_by_key(|branch| branch.caps.structure(0).is_some_and(|caps| caps.name().starts_with("audio/")));
+        let video_only = self.job.video_only;
+        let (mut branches, left): (Vec<_>, Vec<_>) =
+            self.branches.values_mut().partition(|branch| !video_only || video_source::is_video(&branch.caps));
+        if branches.is_empty() {
+            return Err(Failure::new(Exit::Content, "there is no video in it"));
+        }
+        for branch in left {
+            video_source::leave_out(self.graph, &branch.decrypter.static_pad("src").expect("it has a source pad"))?;
+            branch.times.release(gst::ClockTime::ZERO, Times::None, false);
+        }
+        let later = branches.iter().map(|branch| branch.times.early()).max().unwrap_or_default();
+        branches.sort_by_key(|branch| branch.track);
         let mut ways = Vec::new();
         for branch in &branches {
             let first = branch.times.first().unwrap_or_default();
@@ -315,6 +335,7 @@ impl<'a> Router<'a> {
         self.mux.start()?;
         for (branch, way) in branches.into_iter().zip(ways) {
             branch.times.release(later, self.job.container.times, !way.finds_times);
+            branch.announce();
         }
         Ok(())
     }
@@ -374,13 +395,13 @@ impl<'a> Router<'a> {
         branch.place(counter)
     }
 
-    /// Everything has been read: lets the pipeline come to its end.
-    fn finish(&mut self) -> Result<(), Failure> {
+    /// Everything has been read: lets the pipeline come to its end, unless it is given up before.
+    fn finish(&mut self, given_up: impl Fn() -> bool) -> Result<(), Failure> {
         if let Some(failure) = self.failure.borrow_mut().take() {
             return Err(failure);
         }
         self.branches.values_mut().for_each(Branch::end);
-        while !self.over {
+        while !self.over && !given_up() {
             self.refill()?;
             let arriving = self.branches.values().any(|branch| branch.times.first().is_none());
             self.connect_if_ready(!arriving)?;

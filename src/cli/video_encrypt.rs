@@ -9,6 +9,7 @@ use std::{
 use gst::prelude::*;
 
 use super::{
+    container::Container,
     elements,
     endpoint::{Form, Output},
     error::{Exit, Failure},
@@ -17,7 +18,7 @@ use super::{
     summary::Summary,
     video_file::VideoFile,
     video_progress::VideoProgress,
-    video_source::{Split, Track, Tracks, VideoSource},
+    video_source::{self, Split, Track, Tracks, VideoSource},
 };
 use crate::seal::{Recipients, random_bytes};
 
@@ -134,6 +135,9 @@ impl Run<'_> {
         }
         let recording = random_bytes::<16>()?.map(|byte| format!("{byte:02x}")).concat();
         for (number, track) in taken.iter().enumerate() {
+            if self.job.form == Form::Cveil {
+                Container::warn_of(track);
+            }
             let encoder = self.add_encoder(track.is_raw_audio())?;
             encoder.last.set_property("tracks", taken.len() as u32);
             encoder.last.set_property("track", number as u32);
@@ -142,7 +146,7 @@ impl Run<'_> {
             self.connect(track, &encoder)?;
         }
         for track in left {
-            self.leave_out(track)?;
+            video_source::leave_out(self.graph, &track.pad)?;
         }
         tracks.iter_mut().for_each(Track::release);
         self.pads = tracks.into_iter().map(|track| track.pad).collect();
@@ -171,16 +175,6 @@ impl Run<'_> {
         way.before.iter().rev().try_for_each(|element| self.start(element))?;
         let sink = way.before.first().unwrap_or(&way.last).static_pad("sink").expect("it has a sink pad");
         track.pad.link(&sink).map(drop).map_err(|_| not_carried(track, &sink))
-    }
-
-    fn leave_out(&self, track: &Track) -> Result<(), Failure> {
-        let nowhere = self.graph.add("fakesink")?;
-        // It shall not hold up the start, nor keep time.
-        nowhere.set_property("async", false);
-        nowhere.set_property("sync", false);
-        self.start(&nowhere)?;
-        let sink = nowhere.static_pad("sink").expect("fakesink has a sink pad");
-        track.pad.link(&sink).map(drop).map_err(|error| Failure::new(Exit::Other, error.to_string()))
     }
 
     fn start(&self, element: &gst::Element) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! The file or pipe at the end of a pipeline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gst::prelude::*;
 
@@ -35,6 +35,11 @@ impl VideoFile {
     /// The sink.
     pub fn sink(&self) -> &gst::Element {
         &self.sink
+    }
+
+    /// The file before it has its name; `None` for stdout.
+    pub fn partial(&self) -> Option<&Path> {
+        self.file.as_ref().map(PartialFile::partial)
     }
 
     /// A name for what waits on the disk meanwhile: beside the file, where there is room for it.

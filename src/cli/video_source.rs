@@ -12,6 +12,7 @@ use super::{
     elements,
     error::{Exit, Failure},
     graph::Graph,
+    track_count::TrackCount,
 };
 
 /// What video is read from.
@@ -88,6 +89,9 @@ struct Found {
     /// Elements that may still bring tracks.
     open: usize,
     told: bool,
+    /// What the container tells of, and what takes it apart.
+    count: TrackCount,
+    demuxer: Option<gst::Element>,
 }
 
 /// Name of the message that all tracks are known.
@@ -117,7 +121,20 @@ impl Track {
     }
 }
 
-fn is_video(caps: &gst::Caps) -> bool {
+/// Whether a track has frames now and then only, not as long as it lasts.
+pub fn is_sparse(caps: &gst::Caps) -> bool {
+    !is_video(caps) && caps.structure(0).is_some_and(|caps| !caps.name().starts_with("audio/"))
+}
+
+fn is_subtitle(caps: &gst::Caps) -> bool {
+    caps.structure(0).is_some_and(|caps| match caps.name().as_str() {
+        "application/x-ass" | "application/x-ssa" | "application/x-usf" => true,
+        name => name.starts_with("subpicture/"),
+    })
+}
+
+/// Whether caps are those of moving pictures.
+pub fn is_video(caps: &gst::Caps) -> bool {
     caps.structure(0).is_some_and(|caps| caps.name().starts_with("video/") || caps.name().starts_with("image/"))
 }
 
@@ -129,7 +146,13 @@ impl Tracks {
     pub fn of_source(graph: &Graph, source: VideoSource, split: Split) -> Result<Tracks, Failure> {
         let tracks = Tracks { found: Arc::default() };
         let camera = matches!(source, VideoSource::Camera(_));
+        let file = path_of(&source);
         let source = add_source(graph, source)?;
+        match (file, source.static_pad("src")) {
+            (Some(path), _) => lock(&tracks.found).count = TrackCount::of_file(&path),
+            (None, Some(pad)) => tracks.count_as_it_comes(&pad),
+            (None, None) => {}
+        }
         // A camera's frames need no parsing: each is a buffer of its own.
         let split = if camera && split == Split::Parse { Split::AsIs } else { split };
         match source.static_pad("src") {
@@ -161,6 +184,7 @@ impl Tracks {
                 false => failure.advise("install the plugin for it, or leave such tracks out with --video-only"),
             });
         }
+        found.check_count(video_only)?;
         if !found.tracks.iter().any(|track| !video_only || track.is_video()) {
             return Err(Failure::new(Exit::Content, "there is no video in it"));
         }
@@ -179,9 +203,7 @@ impl Tracks {
             Split::Decode => "decodebin",
         };
         let splitter = elements::make(name)?;
-        if split == Split::Parse {
-            keep_as_it_is(&splitter);
-        }
+        keep_as_it_is(&splitter, split);
         let impossible = |error: glib::BoolError| Failure::new(Exit::Other, error.to_string());
         pipeline.add(&splitter).map_err(impossible)?;
         self.follow(pipeline, &splitter, Split::AsIs);
@@ -207,6 +229,7 @@ impl Tracks {
         });
         if split == Split::AsIs {
             self.note_unknown(element);
+            self.note_demuxer(element);
         } else {
             let (found, weak) = (self.found.clone(), pipeline.downgrade());
             element.connect_no_more_pads(move |_| close(&found, &weak));
@@ -224,6 +247,31 @@ impl Tracks {
         });
     }
 
+    /// Remembers what takes a container apart whose header says how many tracks there are.
+    fn note_demuxer(&self, splitter: &gst::Element) {
+        let Some(bin) = splitter.downcast_ref::<gst::Bin>() else { return };
+        let found = self.found.clone();
+        bin.connect_element_added(move |_, element| {
+            let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
+            if COUNTED.contains(&factory.as_str()) {
+                lock(&found).demuxer.get_or_insert(element.clone());
+            }
+        });
+    }
+
+    fn count_as_it_comes(&self, pad: &gst::Pad) {
+        let found = self.found.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
+                && let Ok(bytes) = buffer.map_readable()
+            {
+                let offset = Some(buffer.offset()).filter(|&offset| offset != gst::format::Buffers::OFFSET_NONE);
+                lock(&found).count.push_at(offset, &bytes);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
     /// Blocks a pad of parsebin or decodebin. They add all their pads before they let anything flow, so what comes first
     /// tells that all are here; parsebin has no other sign.
     fn add(&self, pipeline: &gst::Pipeline, pad: &gst::Pad, all_here: &Arc<Once>) -> Result<(), String> {
@@ -238,26 +286,84 @@ impl Tracks {
             all_here.call_once(|| close(&found, &weak));
             gst::PadProbeReturn::Ok
         });
+        forget_offsets(pad);
         lock(&self.found).tracks.push(Track { pad: pad.clone(), probe, caps: gst::Caps::new_any() });
         Ok(())
     }
 }
 
-/// Keeps parsebin from changing what a container holds: video whose codec headers stand beside its frames leaves the
-/// demuxer as it is in the file, for a parser would put them before the first frame too.
-fn keep_as_it_is(parsebin: &gst::Element) {
-    parsebin.connect("autoplug-continue", false, |values| {
+/// Demuxers of the containers that [`TrackCount`] reads.
+static COUNTED: [&str; 3] = ["qtdemux", "matroskademux", "avidemux"];
+
+impl Found {
+    /// Holds the tracks that the demuxer has given against those that the container tells of.
+    fn check_count(&self, video_only: bool) -> Result<(), Failure> {
+        let (Some(told), Some(demuxer)) = (self.count.told(), &self.demuxer) else { return Ok(()) };
+        let pads = demuxer.src_pads();
+        let (of, given, kind) = match video_only {
+            true => (told.videos, pads.iter().filter(|pad| pad.name().starts_with("video")).count(), "video tracks"),
+            false => (told.tracks.len(), pads.len(), "tracks"),
+        };
+        if given >= of {
+            return Ok(());
+        }
+        let held = told.tracks.join(", ");
+        let failure = format!("no plugin takes {} of its {of} {kind} (it holds {held})", of - given);
+        Err(Failure::new(Exit::Missing, failure).advise("take nothing but video with --video-only"))
+    }
+}
+
+/// Takes away what demuxers and parsers number their buffers with: no container keeps it, and it would be sealed.
+fn forget_offsets(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+            let none = gst::format::Buffers::OFFSET_NONE;
+            if buffer.offset() != none || buffer.offset_end() != none {
+                let buffer = buffer.make_mut();
+                buffer.set_offset(none);
+                buffer.set_offset_end(none);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Keeps parsebin from changing what a container holds, and decodebin from changing subtitles. Tracks whose codec headers stand beside their frames leave the
+/// demuxer as they are in the file: a parser would put the headers before the first frame too, and drop audio that is
+/// decoded and not heard. So do subtitles, which a parser would turn into plain text, and all that is in AVI files, which
+/// may be framed in ways that a parser would not give back.
+fn keep_as_it_is(splitter: &gst::Element, split: Split) {
+    splitter.connect("autoplug-continue", false, move |values| {
         let pad = values[1].get::<gst::Pad>().ok()?;
         let caps = values[2].get::<gst::Caps>().ok()?;
-        // The pad is one of parsebin's own; the one behind it belongs to the demuxer.
+        // The pad is one of the splitter's own; the one behind it belongs to the demuxer.
         let behind = pad.downcast_ref::<gst::GhostPad>().and_then(GhostPadExt::target).unwrap_or(pad);
         let factory = behind.parent_element().and_then(|element| element.factory());
-        let demuxed = factory.is_some_and(|factory| factory.has_type(gst::ElementFactoryType::DEMUXER));
-        let complete = caps.structure(0).is_some_and(|caps| {
-            matches!(caps.name().as_str(), "video/x-h264" | "video/x-h265") && caps.has_field("codec_data")
+        let demuxed = factory.as_ref().is_some_and(|it| it.has_type(gst::ElementFactoryType::DEMUXER));
+        let avi = factory.is_some_and(|factory| factory.name() == "avidemux");
+        let complete = caps.structure(0).is_some_and(|caps| match caps.name().as_str() {
+            "video/x-h264" | "video/x-h265" => caps.has_field("codec_data"),
+            "audio/mpeg" => caps.get("mpegversion") == Ok(4) && caps.has_field("codec_data"),
+            name => name == "audio/x-opus",
         });
-        Some((!demuxed || !complete).to_value())
+        let kept = split == Split::Parse && demuxed && (avi || complete);
+        Some((!kept && !is_subtitle(&caps)).to_value())
     });
+}
+
+/// Leads a track to where it is dropped.
+///
+/// # Errors
+/// If an element is missing.
+pub fn leave_out(graph: &Graph, track: &gst::Pad) -> Result<(), Failure> {
+    let nowhere = graph.add("fakesink")?;
+    // It shall not hold up the start, nor keep time.
+    nowhere.set_property("async", false);
+    nowhere.set_property("sync", false);
+    let sink = nowhere.static_pad("sink").expect("fakesink has a sink pad");
+    // What does not run yet would turn away even what a blocked pad tells.
+    nowhere.sync_state_with_parent().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+    track.link(&sink).map(drop).map_err(|error| Failure::new(Exit::Other, error.to_string()))
 }
 
 /// Everything that has to wait.
@@ -291,6 +397,15 @@ fn close(found: &Mutex<Found>, pipeline: &glib::WeakRef<gst::Pipeline>) {
 
 fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The file that is read, if it is one.
+fn path_of(source: &VideoSource) -> Option<PathBuf> {
+    match source {
+        VideoSource::File(path) => Some(path.clone()),
+        VideoSource::Uri(uri) => glib::filename_from_uri(uri).ok().map(|(path, _)| path),
+        VideoSource::Camera(_) | VideoSource::Bytes(_) => None,
+    }
 }
 
 fn add_source(graph: &Graph, source: VideoSource) -> Result<gst::Element, Failure> {

@@ -68,8 +68,12 @@ impl Sealed {
                 _ => {}
             }
         }
-        tracks.retain(|track| !track.frames.is_empty());
-        tracks
+        if tracks.iter().all(|track| track.frames.is_empty()) {
+            return Vec::new();
+        }
+        // A track that is known stays, though it has no frame.
+        let known = tracks.into_iter().enumerate().filter(|(track, _)| opened.contains(track));
+        known.map(|(_, track)| track).collect()
     }
 
     fn file(&self, bytes: &[u8]) -> PathBuf {

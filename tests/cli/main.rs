@@ -8,7 +8,10 @@ mod pictures;
 #[path = "../scripts/process.rs"]
 #[allow(dead_code, reason = "the tests of the scripts use more of it")]
 mod process;
+mod raw_videos;
 mod signals;
+mod tracks;
+mod videos;
 mod workplace;
 
 #[test]
