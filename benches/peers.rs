@@ -1,7 +1,7 @@
 //! `chaosenc` beside the other encrypting elements: processor time a frame, net of the same pipeline with `identity`, and
 //! frames a second, in alternating rounds. `peers.sh` installs and builds the others and runs this.
 //!
-//!   --rounds N (9)  --frames N (120, of 1080p; fewer of larger ones)  --sizes WxH,... (1920x1080,3840x2160)
+//!   --rounds N (9)  --frames N (360, of 1080p; fewer of larger ones)  --sizes WxH,... (1920x1080,3840x2160)
 //!   --json FILE  --plot FILE
 
 use std::{
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     gstchaosveil::gst::register_elements().expect("the elements register");
     let present: Vec<(&str, &str)> = LINES.into_iter().filter(|(name, line)| is_present(name, line)).collect();
     let rounds: usize = option("rounds", "9").parse().expect("--rounds takes a number");
-    let frames: u64 = option("frames", "120").parse().expect("--frames takes a number");
+    let frames: u64 = option("frames", "360").parse().expect("--frames takes a number");
     let mut rows = Vec::new();
     for size in option("sizes", "1920x1080,3840x2160").split(',') {
         let (width, height) = size.split_once('x').expect("--sizes takes WxH");
@@ -232,7 +232,7 @@ fn machine() -> (String, String) {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let git = Command::new("git").args(["describe", "--always", "--dirty=+", "--abbrev=12"]).output();
     let commit = git.map(|ran| String::from_utf8_lossy(&ran.stdout).trim().to_owned()).unwrap_or_default();
-    (format!("{name}, {count} processors"), commit)
+    (format!("{name}, {count} of its threads"), commit)
 }
 
 /// One bar for each element and size: how many times our processor time it takes.

@@ -2,11 +2,12 @@
 # Measures chaosenc beside the other encrypting elements: aesenc and srtpenc from Debian, sodiumencrypter from its
 # published crate, which is built here. Prints a table; writes JSON and a plot into benches/results.
 #
-#   --rounds N (9)  --frames N (120)  --sizes WxH,... (1920x1080,3840x2160)
-#   --name NAME     of the result files (peers-ARCH)
+#   --rounds N (9)  --frames N (360)  --sizes WxH,... (1920x1080,3840x2160)
+#   --cores LIST (0)  the others use one core anyway, and two that share one make each other's time longer
+#   --name NAME       of the result files (peers-ARCH)
 
 . "$(dirname "$0")/../pipelines/common.sh"
-option=([rounds]=9 [frames]=120 [sizes]="1920x1080,3840x2160" [name]=peers-$(uname -m))
+option=([rounds]=9 [frames]=360 [sizes]="1920x1080,3840x2160" [cores]=0 [name]=peers-$(uname -m))
 parse_options "$@"
 sodium_version=0.15.0
 peers=$target/peers
@@ -18,7 +19,8 @@ main() {
     build_sodium
     export GST_PLUGIN_PATH=$peers/plugins GST_REGISTRY=$peers/registry.bin
     cd "$repository"
-    cargo bench --locked --bench peers -- --rounds "${option[rounds]}" --frames "${option[frames]}" \
+    cargo bench --locked --bench peers --no-run
+    taskset -c "${option[cores]}" cargo bench --locked --bench peers -- --rounds "${option[rounds]}" --frames "${option[frames]}" \
         --sizes "${option[sizes]}" --json "benches/results/${option[name]}.json" \
         --plot "benches/results/${option[name]}.svg"
 }
