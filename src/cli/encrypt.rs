@@ -28,7 +28,8 @@ use super::{
 /// OUTPUT's extension says what is made.
 ///
 /// `.cveil`, from a picture: its own bytes are sealed, and decrypting to the same extension returns the identical file.
-/// From a video: the encoded frames of all its tracks are sealed as they are, nothing is encoded again.
+/// From a video: the encoded frames of all its tracks are sealed as they are, nothing is encoded again; chapters,
+/// attachments and cover art are left out.
 ///
 /// `.png`, from a picture: a cipher picture of the decoded pixels, depth, alpha and channels kept; of an animation the
 /// first picture.

@@ -147,6 +147,40 @@ fn a_photograph_is_turned_upright() {
     place.done(place.decrypt(&place.path("cipher.png"), &place.path("back.png")));
     let back = image::open(place.path("back.png")).expect("a picture");
     assert_eq!((back.width(), back.height()), (17, 33));
+    let [photo, cipher, back, sheet] =
+        ["photo.jpg", "cipher.png", "back.png", "sheet.png"].map(|name| place.path(name));
+    place.done(place.chaosveil("compare").args([&photo, &cipher, &back]).arg("-o").arg(sheet));
+}
+
+/// A PNG of this width and height whose pixels are all black, or were if there were any: a header is enough.
+fn hollow_png(width: u32, height: u32) -> Vec<u8> {
+    let chunk = |kind: &[u8; 4], content: &[u8]| {
+        let body = [&kind[..], content].concat();
+        let bits = |byte: &u8| (0..8).map(|bit| byte >> bit & 1).collect::<Vec<_>>();
+        let check = !body
+            .iter()
+            .flat_map(bits)
+            .fold(!0_u32, |crc, bit| (crc >> 1) ^ if (crc & 1) as u8 == bit { 0 } else { 0xEDB8_8320 });
+        [&(content.len() as u32).to_be_bytes()[..], &body, &check.to_be_bytes()].concat()
+    };
+    // Gray, eight bits.
+    let head = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+    [b"\x89PNG\r\n\x1a\n", &chunk(b"IHDR", &head)[..], &chunk(b"IDAT", b"x"), &chunk(b"IEND", b"")].concat()
+}
+
+#[test]
+fn fail_on_pictures_that_would_fill_the_memory() {
+    let place = Workplace::new();
+    let file = place.path("hollow.png");
+    for (width, height, why) in
+        [(30_000, 30_000, "too large"), (4_000, 1_000, "too large"), (1 << 30, 1 << 20, "limit")]
+    {
+        fs::write(&file, hollow_png(width, height)).expect("written");
+        place.failed(place.decrypt(&file, &place.path("x.png")), code::CONTENT, why);
+        place.failed(place.chaosveil("inspect").arg(&file), code::CONTENT, why);
+    }
+    fs::write(&file, hollow_png(30_000, 30_000)).expect("written");
+    place.failed(place.encrypt(&file, &place.path("x.png")), code::CONTENT, "too large");
 }
 
 #[test]
