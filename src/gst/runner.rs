@@ -211,10 +211,13 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
         }
     }
 
-    /// Stops the source pad's task and waits for it.
+    /// Stops the source pad's task and waits for it, and for what workers have in hand: until it is dropped, nobody can
+    /// count what has been lost.
     pub fn stop_task(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
         self.flush(pad);
-        pad.stop_task().map_err(|_| gst::loggable_error!(gst::CAT_RUST, "the source pad's task does not stop"))
+        let stopped = pad.stop_task();
+        self.queue.settle();
+        stopped.map_err(|_| gst::loggable_error!(gst::CAT_RUST, "the source pad's task does not stop"))
     }
 }
 

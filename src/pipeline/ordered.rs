@@ -60,6 +60,8 @@ struct State<J, R> {
     /// How many of the entries were passed.
     passed: usize,
     next_number: u64,
+    /// Jobs that workers have in hand, those that a flush has thrown away too.
+    in_hand: usize,
     flushing: bool,
     closed: bool,
 }
@@ -81,7 +83,7 @@ impl<J, R> OrderedQueue<J, R> {
     /// A queue of at most `capacity` jobs.
     pub fn new(capacity: usize) -> Self {
         let entries = VecDeque::with_capacity(capacity + MOST_PASSED);
-        let state = State { entries, passed: 0, next_number: 0, flushing: false, closed: false };
+        let state = State { entries, passed: 0, next_number: 0, in_hand: 0, flushing: false, closed: false };
         OrderedQueue {
             state: Mutex::new(state),
             capacity: capacity.max(1),
@@ -194,6 +196,12 @@ impl<J, R> OrderedQueue<J, R> {
         passed
     }
 
+    /// Waits until workers have dropped what they had in hand when a flush came.
+    pub fn settle(&self) {
+        let busy = |state: &mut State<J, R>| state.flushing && state.in_hand > 0;
+        drop(self.room.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Takes jobs again after a flush. What workers still have in hand from before is dropped when they finish.
     pub fn resume(&self) {
         self.lock().flushing = false;
@@ -219,7 +227,9 @@ impl<J, R> OrderedQueue<J, R> {
             if let Some(slot) = queued
                 && let Entry::Queued(job) = std::mem::replace(&mut slot.entry, Entry::Running)
             {
-                return Some((slot.number, job));
+                let number = slot.number;
+                state.in_hand += 1;
+                return Some((number, job));
             }
             if state.closed {
                 return None;
@@ -231,11 +241,16 @@ impl<J, R> OrderedQueue<J, R> {
     /// Puts a worker's result in its place; `None` (the worker panicked) takes the place away.
     fn finish(&self, number: u64, result: Option<R>) {
         let mut state = self.lock();
-        let Some(index) = state.entries.iter().position(|slot| slot.number == number) else { return };
-        match result {
-            Some(result) => state.entries[index].entry = Entry::Done(result),
-            None => drop(state.entries.remove(index)),
+        match (state.entries.iter().position(|slot| slot.number == number), result) {
+            (Some(index), Some(result)) => state.entries[index].entry = Entry::Done(result),
+            (Some(index), None) => drop(state.entries.remove(index)),
+            (None, thrown_away) => {
+                drop(state);
+                drop(thrown_away);
+                state = self.lock();
+            }
         }
+        state.in_hand -= 1;
         // Room too: what is done can be dropped.
         self.room.notify_all();
         self.ready.notify_all();
@@ -385,6 +400,27 @@ mod tests {
         queue.resume();
         queue.pass(9).expect("open again");
         assert_eq!(queue.next(), Some(9));
+    }
+
+    #[test]
+    fn nothing_from_before_a_flush_is_left_after_it() {
+        let queue = Arc::new(OrderedQueue::new(2));
+        let worker = || {
+            |job: Arc<()>| {
+                thread::sleep(Duration::from_millis(30));
+                job
+            }
+        };
+        let _workers = Workers::start(&queue, "test", 1, worker, || {}).expect("threads");
+        let job = Arc::new(());
+        queue.submit(job.clone(), Full::Wait, false).expect("room");
+        while queue.lock().in_hand == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(queue.flush().len(), 0);
+        assert_eq!(Arc::strong_count(&job), 2, "a worker has it in hand");
+        queue.settle();
+        assert_eq!(Arc::strong_count(&job), 1);
     }
 
     #[test]
