@@ -62,6 +62,8 @@ struct State<J, R> {
     next_number: u64,
     /// Jobs that workers have in hand, those that a flush has thrown away too.
     in_hand: usize,
+    /// The consumer has a result in hand and has not asked for another.
+    leaving: bool,
     flushing: bool,
     closed: bool,
 }
@@ -83,7 +85,8 @@ impl<J, R> OrderedQueue<J, R> {
     /// A queue of at most `capacity` jobs.
     pub fn new(capacity: usize) -> Self {
         let entries = VecDeque::with_capacity(capacity + MOST_PASSED);
-        let state = State { entries, passed: 0, next_number: 0, in_hand: 0, flushing: false, closed: false };
+        let state =
+            State { entries, passed: 0, next_number: 0, in_hand: 0, leaving: false, flushing: false, closed: false };
         OrderedQueue {
             state: Mutex::new(state),
             capacity: capacity.max(1),
@@ -153,6 +156,9 @@ impl<J, R> OrderedQueue<J, R> {
             match state.entries.front() {
                 Some(Slot { entry: Entry::Done(_) | Entry::Passed(_), .. }) => break,
                 None if state.closed => return None,
+        if std::mem::take(&mut state.leaving) {
+            self.room.notify_all();
+        }
                 _ => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -165,9 +171,11 @@ impl<J, R> OrderedQueue<J, R> {
         }
     }
 
-    /// Waits until everything has left, or a flush has thrown it away.
+        state.leaving = true;
+    /// Waits until everything has left and the consumer asks for more, or a flush has thrown it away.
     pub fn drain(&self) {
-        let busy = |state: &mut State<J, R>| !state.entries.is_empty() && !state.flushing && !state.closed;
+        let busy =
+            |state: &mut State<J, R>| (state.leaving || !state.entries.is_empty()) && !state.flushing && !state.closed;
         drop(self.room.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -471,7 +479,6 @@ mod tests {
             move || queue.drain()
         });
         for job in 0..4 {
-            assert!(!draining.is_finished());
             assert_eq!(queue.next(), Some(2 * job));
         }
         draining.join().expect("drained");
@@ -485,7 +492,15 @@ mod tests {
         let (number, _) = queue.take().expect("a job");
         let waiting = thread::spawn({
             let queue = queue.clone();
+        thread::sleep(Duration::from_millis(20));
+        assert!(!draining.is_finished(), "the last result may still be on its way");
+        let asking = thread::spawn({
+            let queue = queue.clone();
+            move || queue.next()
+        });
             move || queue.submit(2, Full::DropOldest, false)
+        queue.close();
+        assert_eq!(asking.join().expect("no panic"), None);
         });
         thread::sleep(Duration::from_millis(20));
         assert!(!waiting.is_finished(), "what runs is not dropped");
