@@ -5,7 +5,6 @@
 //! ```
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, LazyLock, Mutex},
     time::Instant,
@@ -109,8 +108,6 @@ struct Told {
     /// What our running time is ahead of the sender's, in nanoseconds, if the stream was joined late or follows another.
     ahead_ns: Option<i128>,
     frames: u64,
-    /// The newest counter that was admitted.
-    newest: Option<u64>,
     /// Counters of this stream, and of all before it, that have not come.
     lost: u64,
     lost_before: u64,
@@ -123,39 +120,8 @@ struct Told {
     gap: bool,
     /// A local flush has thrown frames away.
     flushed: bool,
-    /// What was dropped here before the replay window could see it.
-    dropped: Dropped,
     /// Why the stream could not be opened, told at its end.
     refusal: Option<Error>,
-}
-
-/// Frames that were dropped here: their counters have come, although the replay window misses them.
-#[derive(Default)]
-struct Dropped {
-    counters: BTreeSet<u64>,
-    /// Of cipher pictures, whose counters nobody has read by then.
-    unknown: u64,
-}
-
-/// Counters remembered.
-const DROPPED_REMEMBERED: usize = 4096;
-
-impl Dropped {
-    fn note(&mut self, counter: Option<u64>) {
-        let Some(counter) = counter else { return self.unknown += 1 };
-        self.counters.insert(counter);
-        if self.counters.len() > DROPPED_REMEMBERED {
-            self.counters.pop_first();
-        }
-    }
-
-    /// How many of them lie between the newest counter before and this one; those up to here are forgotten.
-    fn take(&mut self, newest: Option<u64>, counter: u64) -> u64 {
-        let later = self.counters.split_off(&counter);
-        let passed = std::mem::replace(&mut self.counters, later);
-        let between = passed.into_iter().filter(|&dropped| newest.is_none_or(|newest| dropped > newest)).count();
-        between as u64 + std::mem::take(&mut self.unknown)
-    }
 }
 
 impl Told {
@@ -166,19 +132,6 @@ impl Told {
         let running = self.segment.as_ref().zip(end).and_then(|(segment, end)| segment.to_running_time(end));
         self.reached = self.reached.max(running.unwrap_or_default());
         std::mem::take(&mut self.gap)
-    }
-
-    /// The replay window misses so many counters of this stream, `before` of them already then. Those that were dropped
-    /// here have come. Returns how many more have not.
-    fn count_lost(&mut self, counter: u64, before: u64, now: u64) -> u64 {
-        if now < before {
-            self.lost = self.lost.saturating_sub(before - now);
-            return 0;
-        }
-        let missing = now - before;
-        let here = self.dropped.take(self.newest, counter).min(missing);
-        self.lost += missing - here;
-        missing - here
     }
 
     /// Counters of all streams that have not come.
@@ -422,12 +375,14 @@ mod imp {
                 move || {
                     let (known, engine) = (descriptions.clone(), engine.clone());
                     let mut worker = DecryptWorker::new(known, engine, pool.clone(), stats.clone());
-                    move |job| worker.run(job)
+                    move |job: DecryptJob| {
+                        let _noted = job.note_if_panicking();
+                        worker.run(job)
+                    }
                 },
                 move || {
                     counting.add_because(Counter::Dropped, "worker-panic");
                     if let Some(element) = element.upgrade() {
-                        lock(&element.imp().told).dropped.note(None);
                         events.post(element.upcast_ref(), "worker-panic", None, "a frame was dropped");
                     }
                 },
@@ -547,24 +502,20 @@ mod imp {
 
         /// Asks the replay window, and tells what has not come.
         fn admit(&self, session: &Session, counter: u64) -> Verdict {
-            let before = session.lost();
+            let (lost, passed_over) = (session.lost(), session.passed_over());
             let verdict = session.admit(counter);
-            let after = session.lost();
-            if before == after {
-                let mut told = lock(&self.told);
-                told.newest = told.newest.max(Some(counter));
+            let now = session.lost();
+            if (now, session.passed_over()) == (lost, passed_over) {
                 return verdict;
             }
-            let (more, total) = {
-                let mut told = lock(&self.told);
-                let more = told.count_lost(counter, before, after);
-                told.newest = told.newest.max(Some(counter));
-                (more, told.all_lost())
-            };
+            let mut told = lock(&self.told);
+            told.lost = now;
+            told.gap |= verdict == Verdict::Fresh;
+            let total = told.all_lost();
+            drop(told);
             lock(&self.stats).set(Counter::Lost, total);
-            if more > 0 {
-                lock(&self.told).gap = true;
-                self.post("lost", Some(counter), &format!("{more} before this one have not come"));
+            if now > lost {
+                self.post("lost", Some(counter), &format!("{} before this one have not come", now - lost));
             }
             verdict
         }
@@ -578,7 +529,6 @@ mod imp {
                     let cut_off = told.opened && !told.ended;
                     (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
                     (told.lost_before, told.lost) = (told.all_lost(), 0);
-                    (told.dropped, told.newest) = (Dropped::default(), None);
                     drop(told);
                     if cut_off && lock(&self.pictures).is_none() {
                         self.post("truncated", None, "another stream began before the end record of the last one");
@@ -745,9 +695,16 @@ mod imp {
                     Item::Job(job) => {
                         stats.add(Counter::FramesIn, u64::from(job.is_frame()));
                         // An end record is not dropped: without it the stream would look cut off.
-                        let dropped = if job.is_frame() { runner.submit(job)? } else { runner.submit_to_stay(job)? };
+                        let stay = !job.is_frame();
+                        let dropped = runner.submit(job, stay, |dropped| match dropped {
+                            ordered::Dropped::Job(job) => job.drop_before_admitting(),
+                            ordered::Dropped::Result(Decrypted::Frame(frame)) => {
+                                frame.session.drop_before_admitting(frame.counter);
+                            }
+                            ordered::Dropped::Result(_) => {}
+                        })?;
                         if let Some(dropped) = dropped {
-                            self.note_dropped(stats, dropped);
+                            self.count_dropped(stats, dropped);
                         }
                     }
                 }
@@ -755,18 +712,14 @@ mod imp {
             Ok(())
         }
 
-        fn note_dropped(&self, stats: &Stats, dropped: ordered::Dropped<DecryptJob, Decrypted>) {
+        fn count_dropped(&self, stats: &Stats, dropped: ordered::Dropped<DecryptJob, Decrypted>) {
             let counter = match dropped {
-                ordered::Dropped::Job(job) => job.counter(),
+                ordered::Dropped::Job(job) => Some(job.counter()),
                 ordered::Dropped::Result(Decrypted::Frame(frame)) => Some(frame.counter),
                 ordered::Dropped::Result(Decrypted::Rejected(counter, error)) => return self.reject(counter, error),
                 ordered::Dropped::Result(_) => None,
             };
             stats.add_because(Counter::Dropped, "queue-full");
-            let mut told = lock(&self.told);
-            told.gap = true;
-            told.dropped.note(counter);
-            drop(told);
             self.post("dropped", counter, "the queue was full");
         }
 
@@ -787,7 +740,6 @@ mod imp {
                     let mut told = lock(&self.told);
                     (told.description, told.caps, told.ended, told.flushed) = (None, None, false, true);
                     (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
-                    (told.dropped, told.newest) = (Dropped::default(), None);
                     drop(told);
                     let forwarded = self.src_pad.push_event(event);
                     // A pad that was deactivated meanwhile stays so.

@@ -485,7 +485,7 @@ mod imp {
             if let Some(header) = ready.header {
                 runner.pass(header)?;
             }
-            let counter = match runner.submit(ready.job)? {
+            let counter = match runner.submit(ready.job, false, |_| {})? {
                 None => return Ok(()),
                 Some(Dropped::Result(Encrypted::Failed(error))) => return Err(self.failed(&error)),
                 Some(Dropped::Result(Encrypted::Buffer(_, frame))) => frame.map(|frame| frame.passage.counter()),

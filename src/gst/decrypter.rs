@@ -29,6 +29,8 @@ use crate::{
 
 /// A frame on its way to a worker.
 pub struct DecryptJob {
+    /// Verified.
+    header: FrameHeader,
     input: Input,
     /// The stream that the frame belongs to, whichever has taken its place meanwhile.
     session: Arc<Session>,
@@ -40,7 +42,6 @@ pub struct DecryptJob {
 enum Input {
     Packet {
         bytes: PooledBuffer,
-        header: FrameHeader,
     },
     /// The picture's headers have been read; `prefix` is what stands before the payload.
     Picture {
@@ -144,14 +145,35 @@ pub struct Decrypter {
 impl DecryptJob {
     /// Whether it is a frame, not an end record.
     pub fn is_frame(&self) -> bool {
-        !matches!(&self.input, Input::Packet { header, .. } if header.kind == Kind::End)
+        self.header.kind == Kind::Frame
     }
 
-    /// Its counter, where that stands outside.
-    pub fn counter(&self) -> Option<u64> {
-        match &self.input {
-            Input::Packet { header, .. } => Some(header.counter),
-            Input::Picture { .. } => None,
+    /// Its counter.
+    pub fn counter(&self) -> u64 {
+        self.header.counter
+    }
+
+    /// Tells the replay window that the frame is dropped here.
+    pub fn drop_before_admitting(&self) {
+        self.session.drop_before_admitting(self.header.counter);
+    }
+
+    /// Tells the replay window that the frame is dropped here, if its holder is dropped by a panic.
+    pub fn note_if_panicking(&self) -> NoteIfPanicking {
+        NoteIfPanicking { session: self.session.clone(), counter: self.header.counter }
+    }
+}
+
+/// See [`DecryptJob::note_if_panicking`].
+pub struct NoteIfPanicking {
+    session: Arc<Session>,
+    counter: u64,
+}
+
+impl Drop for NoteIfPanicking {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.session.drop_before_admitting(self.counter);
         }
     }
 }
@@ -201,8 +223,8 @@ impl Decrypter {
                 let mut bytes = pool.take();
                 memory::resize(&mut bytes, packet.len());
                 bytes.copy_from_slice(packet);
-                let input = Input::Packet { bytes, header };
-                items.push(Item::Job(DecryptJob { input, session, arrival, entered: Instant::now() }));
+                let input = Input::Packet { bytes };
+                items.push(Item::Job(DecryptJob { header, input, session, arrival, entered: Instant::now() }));
             }
             Found::Rejected(error) => items.push(Item::Pass(Decrypted::Rejected(None, error))),
         };
@@ -236,11 +258,12 @@ impl Decrypter {
         let frame = video::read_planes(&buffer, &cipher, |planes| picture.read_headers(&cipher.layout, planes))?;
         let news = self.reader.header(picture.header())?;
         let session = self.reader.session().ok_or(Error::NotOurs)?;
+        let header = self.reader.frame(picture.prefix().first_chunk().ok_or(Error::NotOurs)?)?;
         let mut prefix = self.prefixes.take();
         memory::resize(&mut prefix, picture.prefix().len());
         prefix.copy_from_slice(picture.prefix());
         let input = Input::Picture { buffer, cipher, frame, prefix };
-        Ok((news, DecryptJob { input, session, arrival, entered: Instant::now() }))
+        Ok((news, DecryptJob { header, input, session, arrival, entered: Instant::now() }))
     }
 
     /// Forgets half-received packets and which counters were seen: after a local application's own flush.
@@ -339,10 +362,9 @@ impl DecryptWorker {
     pub fn run(&mut self, job: DecryptJob) -> Decrypted {
         let begun = Instant::now();
         self.stats.add_stage(Stage::Wait, begun - job.entered);
-        let counter = job.counter();
-        let DecryptJob { input, session, arrival, entered } = job;
+        let DecryptJob { header, input, session, arrival, entered } = job;
         let opened = match input {
-            Input::Packet { bytes, header } => self.open_packet(&session, &bytes, &header),
+            Input::Packet { bytes } => self.open_packet(&session, &bytes, &header),
             Input::Picture { buffer, cipher, frame, prefix } => {
                 self.open_picture(&session, &buffer, &cipher, &frame, &prefix)
             }
@@ -356,7 +378,7 @@ impl DecryptWorker {
                 Decrypted::Frame(Box::new(frame))
             }
             Ok(Opened::End { counter, frames }) => Decrypted::End { session, counter, frames },
-            Err(error) => Decrypted::Rejected(counter, error),
+            Err(error) => Decrypted::Rejected(Some(header.counter), error),
         }
     }
 

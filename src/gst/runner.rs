@@ -66,20 +66,18 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
         })
     }
 
-    /// Hands a job to the workers and returns what had to be dropped for it.
+    /// Hands a job to the workers and returns what had to be dropped for it. A job that came to `stay` is not dropped for
+    /// others. `note` sees what is dropped before anything after it can leave, see [`OrderedQueue::submit`].
     ///
     /// # Errors
     /// Why the source pad stopped, or flushing.
-    pub fn submit(&self, job: J) -> Result<Option<Dropped<J, R>>, gst::FlowError> {
-        self.queue.submit(job, self.full, false).map_err(|_| self.refusal())
-    }
-
-    /// Hands a job to the workers that is not dropped for others, and returns what had to be dropped for it.
-    ///
-    /// # Errors
-    /// Why the source pad stopped, or flushing.
-    pub fn submit_to_stay(&self, job: J) -> Result<Option<Dropped<J, R>>, gst::FlowError> {
-        self.queue.submit(job, self.full, true).map_err(|_| self.refusal())
+    pub fn submit(
+        &self,
+        job: J,
+        stay: bool,
+        note: impl Fn(&Dropped<J, R>),
+    ) -> Result<Option<Dropped<J, R>>, gst::FlowError> {
+        self.queue.submit(job, self.full, stay, note).map_err(|_| self.refusal())
     }
 
     /// Hands a job to the workers once there is room.
@@ -87,7 +85,7 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
     /// # Errors
     /// Why the source pad stopped, or flushing.
     pub fn submit_waiting(&self, job: J) -> Result<(), gst::FlowError> {
-        self.queue.submit(job, Full::Wait, true).map(drop).map_err(|_| self.refusal())
+        self.queue.submit(job, Full::Wait, true, |_| {}).map(drop).map_err(|_| self.refusal())
     }
 
     /// Lets something that needs no work leave in its turn.

@@ -102,15 +102,22 @@ impl<J, R> OrderedQueue<J, R> {
     }
 
     /// Hands a job to the workers and returns what had to be dropped for it. A job that came to `stay` is not dropped for
-    /// others.
+    /// others. `note` sees what is dropped before anything after it can leave; it runs under the queue's lock.
     ///
     /// # Errors
     /// [`Refused`] while flushing or when closed.
-    pub fn submit(&self, job: J, full: Full, stay: bool) -> Result<Option<Dropped<J, R>>, Refused> {
+    pub fn submit(
+        &self,
+        job: J,
+        full: Full,
+        stay: bool,
+        note: impl Fn(&Dropped<J, R>),
+    ) -> Result<Option<Dropped<J, R>>, Refused> {
         let mut dropped = None;
         self.append(Entry::Queued(job), !stay, |state| {
             if state.jobs() >= self.capacity && full == Full::DropOldest {
                 dropped = state.drop_oldest();
+                dropped.iter().for_each(&note);
             }
             state.jobs() < self.capacity
         })?;
@@ -149,6 +156,9 @@ impl<J, R> OrderedQueue<J, R> {
     /// Waits for the next result in order; `None` while flushing, or when closed and empty.
     pub fn next(&self) -> Option<R> {
         let mut state = self.lock();
+        if std::mem::take(&mut state.leaving) {
+            self.room.notify_all();
+        }
         loop {
             if state.flushing {
                 return None;
@@ -156,14 +166,12 @@ impl<J, R> OrderedQueue<J, R> {
             match state.entries.front() {
                 Some(Slot { entry: Entry::Done(_) | Entry::Passed(_), .. }) => break,
                 None if state.closed => return None,
-        if std::mem::take(&mut state.leaving) {
-            self.room.notify_all();
-        }
                 _ => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
         let entry = state.entries.pop_front()?.entry;
         state.passed -= usize::from(entry.is_passed());
+        state.leaving = true;
         self.room.notify_all();
         match entry {
             Entry::Done(result) | Entry::Passed(result) => Some(result),
@@ -171,7 +179,6 @@ impl<J, R> OrderedQueue<J, R> {
         }
     }
 
-        state.leaving = true;
     /// Waits until everything has left and the consumer asks for more, or a flush has thrown it away.
     pub fn drain(&self) {
         let busy =
@@ -374,7 +381,7 @@ mod tests {
                 for job in 0..500 {
                     match job % 10 {
                         9 => queue.pass(1_000_000 + job).expect("open"),
-                        _ => drop(queue.submit(job, Full::Wait, false).expect("open")),
+                        _ => drop(queue.submit(job, Full::Wait, false, |_| {}).expect("open")),
                     }
                     assert!(queue.len() <= 5 + MOST_PASSED);
                 }
@@ -393,11 +400,11 @@ mod tests {
     #[test]
     fn a_full_queue_blocks_until_flushed() {
         let queue = Arc::new(OrderedQueue::<u64, u64>::new(2));
-        queue.submit(1, Full::Wait, false).expect("room");
-        queue.submit(2, Full::Wait, false).expect("room");
+        queue.submit(1, Full::Wait, false, |_| {}).expect("room");
+        queue.submit(2, Full::Wait, false, |_| {}).expect("room");
         let blocked = thread::spawn({
             let queue = queue.clone();
-            move || queue.submit(3, Full::Wait, false)
+            move || queue.submit(3, Full::Wait, false, |_| {})
         });
         thread::sleep(Duration::from_millis(20));
         assert!(!blocked.is_finished());
@@ -421,7 +428,7 @@ mod tests {
         };
         let _workers = Workers::start(&queue, "test", 1, worker, || {}).expect("threads");
         let job = Arc::new(());
-        queue.submit(job.clone(), Full::Wait, false).expect("room");
+        queue.submit(job.clone(), Full::Wait, false, |_| {}).expect("room");
         while queue.lock().in_hand == 0 {
             thread::yield_now();
         }
@@ -435,14 +442,18 @@ mod tests {
     fn a_leaky_queue_drops_the_oldest() {
         let queue = OrderedQueue::<u64, u64>::new(3);
         for job in 1..=3 {
-            assert_eq!(queue.submit(job, Full::DropOldest, false), Ok(None));
+            assert_eq!(queue.submit(job, Full::DropOldest, false, |_| {}), Ok(None));
         }
-        assert_eq!(queue.submit(4, Full::DropOldest, false), Ok(Some(Dropped::Job(1))));
+        assert_eq!(queue.submit(4, Full::DropOldest, false, |_| {}), Ok(Some(Dropped::Job(1))));
         let (number, job) = queue.take().expect("a job");
         assert_eq!(job, 2);
-        assert_eq!(queue.submit(5, Full::DropOldest, false), Ok(Some(Dropped::Job(3))), "what runs is not dropped");
+        assert_eq!(
+            queue.submit(5, Full::DropOldest, false, |_| {}),
+            Ok(Some(Dropped::Job(3))),
+            "what runs is not dropped"
+        );
         queue.finish(number, Some(20));
-        assert_eq!(queue.submit(6, Full::DropOldest, false), Ok(Some(Dropped::Result(20))));
+        assert_eq!(queue.submit(6, Full::DropOldest, false, |_| {}), Ok(Some(Dropped::Result(20))));
     }
 
     #[test]
@@ -450,7 +461,7 @@ mod tests {
         let queue = OrderedQueue::<u64, u64>::new(2);
         for number in 0..8 {
             queue.pass(100 + number).expect("room");
-            queue.submit(number, Full::DropOldest, false).expect("room");
+            queue.submit(number, Full::DropOldest, false, |_| {}).expect("room");
         }
         assert_eq!(queue.len(), 8 + 2);
         for number in 0..7 {
@@ -462,9 +473,9 @@ mod tests {
     #[test]
     fn what_came_to_stay_is_not_dropped() {
         let queue = OrderedQueue::<u64, u64>::new(2);
-        queue.submit(1, Full::DropOldest, true).expect("room");
-        queue.submit(2, Full::DropOldest, false).expect("room");
-        assert_eq!(queue.submit(3, Full::DropOldest, false), Ok(Some(Dropped::Job(2))));
+        queue.submit(1, Full::DropOldest, true, |_| {}).expect("room");
+        queue.submit(2, Full::DropOldest, false, |_| {}).expect("room");
+        assert_eq!(queue.submit(3, Full::DropOldest, false, |_| {}), Ok(Some(Dropped::Job(2))));
     }
 
     #[test]
@@ -472,7 +483,7 @@ mod tests {
         let queue = Arc::new(OrderedQueue::new(4));
         let _workers = doubling(&queue, 2);
         for job in 0..4 {
-            queue.submit(job, Full::Wait, false).expect("room");
+            queue.submit(job, Full::Wait, false, |_| {}).expect("room");
         }
         let draining = thread::spawn({
             let queue = queue.clone();
@@ -481,26 +492,26 @@ mod tests {
         for job in 0..4 {
             assert_eq!(queue.next(), Some(2 * job));
         }
-        draining.join().expect("drained");
-    }
-
-    /// No producer of a leaky queue waits for the consumer, only for a worker.
-    #[test]
-    fn a_leaky_queue_waits_for_workers_alone() {
-        let queue = Arc::new(OrderedQueue::<u64, u64>::new(1));
-        queue.submit(1, Full::DropOldest, false).expect("room");
-        let (number, _) = queue.take().expect("a job");
-        let waiting = thread::spawn({
-            let queue = queue.clone();
         thread::sleep(Duration::from_millis(20));
         assert!(!draining.is_finished(), "the last result may still be on its way");
         let asking = thread::spawn({
             let queue = queue.clone();
             move || queue.next()
         });
-            move || queue.submit(2, Full::DropOldest, false)
+        draining.join().expect("drained");
         queue.close();
         assert_eq!(asking.join().expect("no panic"), None);
+    }
+
+    /// No producer of a leaky queue waits for the consumer, only for a worker.
+    #[test]
+    fn a_leaky_queue_waits_for_workers_alone() {
+        let queue = Arc::new(OrderedQueue::<u64, u64>::new(1));
+        queue.submit(1, Full::DropOldest, false, |_| {}).expect("room");
+        let (number, _) = queue.take().expect("a job");
+        let waiting = thread::spawn({
+            let queue = queue.clone();
+            move || queue.submit(2, Full::DropOldest, false, |_| {})
         });
         thread::sleep(Duration::from_millis(20));
         assert!(!waiting.is_finished(), "what runs is not dropped");
@@ -511,9 +522,9 @@ mod tests {
     #[test]
     fn results_from_before_a_flush_are_dropped() {
         let queue = OrderedQueue::<u64, u64>::new(3);
-        queue.submit(1, Full::Wait, false).expect("room");
+        queue.submit(1, Full::Wait, false, |_| {}).expect("room");
         queue.pass(5).expect("room");
-        queue.submit(2, Full::Wait, false).expect("room");
+        queue.submit(2, Full::Wait, false, |_| {}).expect("room");
         let (number, _) = queue.take().expect("a job");
         assert_eq!(queue.flush(), [5], "what was passed is given back");
         queue.resume();
@@ -539,7 +550,7 @@ mod tests {
         };
         let workers = Workers::start(&queue, "test", 1, worker, on_panic).expect("a thread");
         for job in 1..=4 {
-            queue.submit(job, Full::Wait, false).expect("open");
+            queue.submit(job, Full::Wait, false, |_| {}).expect("open");
         }
         assert_eq!([queue.next(), queue.next(), queue.next()], [Some(1), Some(3), Some(4)]);
         drop(workers);

@@ -93,9 +93,20 @@ impl Session {
         self.lock().window.admit(counter)
     }
 
+    /// A frame whose header has verified is dropped by the reader itself, for want of room: it will not be admitted, nor
+    /// is it lost. To be told before a later one is admitted.
+    pub fn drop_before_admitting(&self, counter: u64) {
+        self.lock().window.drop_before_admitting(counter);
+    }
+
     /// Counters that have not come.
     pub fn lost(&self) -> u64 {
         self.lock().window.lost()
+    }
+
+    /// Counters that have come and were dropped by the reader itself before a later one was admitted.
+    pub fn passed_over(&self) -> u64 {
+        self.lock().window.passed_over()
     }
 }
 
