@@ -105,7 +105,8 @@ impl FrameSealer {
         FrameSealer { worker: Worker::new(keys, engine), record: Vec::new() }
     }
 
-    /// Seals one frame. `source` has as many bytes as the ticket says. `prefix` becomes header, authenticator and sealed record; `payload` the frame after seal and stage. Both are resized as needed.
+    /// Seals one frame. `source` has as many bytes as the ticket says. `prefix` becomes
+    /// header, authenticator and sealed record; `payload` the frame after seal and stage. Both are resized as needed.
     ///
     /// # Errors
     /// What `source` returns, or [`Error::TooLarge`] for a record over its limit.
@@ -119,12 +120,13 @@ impl FrameSealer {
     ) -> Result<()> {
         let header = self.header_for(&ticket, record)?;
         prefix.resize(header.prefix_len(), 0);
-        memory::resize(payload, header.payload_len);
+        memory::resize(payload, header.payload_len + TAG_BYTES);
         let sealed = self.seal_into(&header, source, prefix, payload);
         if sealed.is_err() {
-            // Profile aead seals in place: what is left may be clear.
+            // Profile aead may seal in place: what is left may be clear.
             payload.fill(0);
         }
+        payload.truncate(header.payload_len);
         sealed
     }
 
@@ -140,13 +142,14 @@ impl FrameSealer {
         packet: &mut Vec<u8>,
     ) -> Result<()> {
         let header = self.header_for(&ticket, record)?;
-        memory::resize(packet, header.packet_len());
+        memory::resize(packet, header.packet_len() + TAG_BYTES);
         let (prefix, payload) = packet.split_at_mut(header.prefix_len());
         let sealed = self.seal_into(&header, source, prefix, payload);
         if sealed.is_err() {
             // As above.
             packet.fill(0);
         }
+        packet.truncate(header.packet_len());
         sealed
     }
 
@@ -160,6 +163,7 @@ impl FrameSealer {
         Ok(ticket.header(&self.worker.keys, self.record.len()))
     }
 
+    /// `payload` has room for a tag more than the frame.
     fn seal_into(
         &mut self,
         header: &FrameHeader,
@@ -178,8 +182,8 @@ impl FrameSealer {
         if !header.profile.runs_stage() {
             return self.seal_source(header, &header_bytes, source, authenticator, payload);
         }
+        let payload = &mut payload[..header.payload_len];
         let mut between = std::mem::take(&mut self.worker.between);
-        // A segment's tag is written behind it; the last one's needs room.
         memory::resize(&mut between, header.payload_len + TAG_BYTES);
         let sealed = self.seal_before_stage(header, &header_bytes, source, authenticator, &mut between);
         if sealed.is_ok() {
@@ -202,22 +206,17 @@ impl FrameSealer {
         authenticator: &mut [u8],
         out: &mut [u8],
     ) -> Result<()> {
-        let Worker { keys, engine, .. } = &self.worker;
-        if let (Some(bytes), Profile::Hardened, Aead::Aes256Gcm, None) =
-            (source.slice(), header.profile, keys.aead, &engine.pool)
-        {
-            return seal_segments_from(keys, header, header_bytes, bytes, authenticator, out);
-        }
-        let out = &mut out[..header.payload_len];
         if header.profile == Profile::Chaos {
+            let out = &mut out[..header.payload_len];
             source.write(out)?;
-            authenticator.copy_from_slice(&keys.digest(header_bytes, out));
+            authenticator.copy_from_slice(&self.worker.keys.digest(header_bytes, out));
             return Ok(());
         }
         self.seal_source(header, header_bytes, source, authenticator, out)
     }
 
-    /// Seals in `out`, each segment right after it has been copied there, where that can be done piece by piece.
+    /// Seals into `out`, from where the source stands if its bytes stand together. A segment's tag is written behind it
+    /// first: the last one's needs room.
     fn seal_source(
         &self,
         header: &FrameHeader,
@@ -226,6 +225,11 @@ impl FrameSealer {
         tags: &mut [u8],
         out: &mut [u8],
     ) -> Result<()> {
+        let Worker { keys, engine, .. } = &self.worker;
+        if let (Some(bytes), Aead::Aes256Gcm, None) = (source.slice(), keys.aead, &engine.pool) {
+            return seal_segments_from(keys, header, header_bytes, bytes, tags, out);
+        }
+        let out = &mut out[..header.payload_len];
         if let Some(bytes) = source.slice() {
             let copy = |index: usize, out: &mut [u8]| out.copy_from_slice(&bytes[index * SEGMENT_BYTES..][..out.len()]);
             return seal_segments(&self.worker, header, header_bytes, out, tags, copy);
