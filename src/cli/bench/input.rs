@@ -40,11 +40,6 @@ impl Picture {
     pub fn bytes(&self) -> usize {
         self.layout.payload_bytes()
     }
-
-    /// For people.
-    pub fn name(&self) -> String {
-        format!("{} {}x{}", self.layout.format().name(), self.layout.width(), self.layout.height())
-    }
 }
 
 /// The first frames of a picture or video, as they are decoded.

@@ -30,9 +30,9 @@ use crate::{frame::Format, seal::Profile};
 
 /// Measure every stage on this machine, beside memcpy and AES-256-GCM
 ///
-/// The stages take turns, in ten rounds, so that whatever else the machine does hits all of them alike. Frames are
-/// synthetic, or the first of a file. `threads` are those that share one frame; the element, which is the whole
-/// `chaosenc` in a pipeline, works on so many frames at once instead.
+/// The stages of all sizes, formats and thread counts take turns, in ten rounds, so that whatever else the machine does
+/// hits all of them alike. Frames are synthetic, or the first of a file. `threads` are those that share one frame; the
+/// element, which is the whole `chaosenc` in a pipeline, works on so many frames at once instead.
 #[derive(clap::Args)]
 pub struct Bench {
     /// Picture or video whose first frames are taken
@@ -58,8 +58,9 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     frames: u16,
     /// Threads that share a frame
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: u16,
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Vec<u16>,
     /// Time for each row
     #[arg(long, value_name = "S", default_value = "1", value_parser = super::video_arguments::parse_seconds)]
     seconds: Duration,
@@ -83,14 +84,8 @@ impl Bench {
         let old = self.compare.as_deref().map(compare::read).transpose()?;
         let plot = self.plot.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
         let pictures = self.pictures()?;
-        let progress = progress(pictures.len() as u64);
         let mut report = Report::of_this_machine();
-        for picture in &pictures {
-            progress.set_message(picture.name());
-            report.rows.extend(self.measure(picture)?);
-            progress.inc(1);
-        }
-        progress.finish_and_clear();
+        report.rows = self.measure(&pictures)?;
         if let Some(file) = plot {
             file.write(plot::draw(&report)?.as_bytes())?;
             file.finish()?;
@@ -119,23 +114,30 @@ impl Bench {
         Ok(pictures)
     }
 
-    fn measure(&self, picture: &Picture) -> Result<Vec<Row>, Failure> {
-        let case = Case {
-            picture,
-            profile: Profile::from_name(&self.profile).unwrap_or_default(),
-            backend: self.backend.choose()?,
-            threads: self.threads.into(),
-        };
-        let mut stages = stages::all(&case)?;
-        stages.push(element::stage(&case, &self.backend)?);
-        let measured = rounds::measure(&mut stages, self.seconds)?;
-        Ok(stages.iter().zip(measured).map(|(stage, samples)| Row::of(&case, &**stage, &samples)).collect())
+    fn measure(&self, pictures: &[Picture]) -> Result<Vec<Row>, Failure> {
+        let (profile, backend) = (Profile::from_name(&self.profile).unwrap_or_default(), self.backend.choose()?);
+        let mut stages = Vec::new();
+        let mut cases = Vec::new();
+        for picture in pictures {
+            for &threads in &self.threads {
+                let case = Case { picture, profile, backend: backend.clone(), threads: threads.into() };
+                let before = stages.len();
+                stages.extend(stages::all(&case)?);
+                stages.push(element::stage(&case, &self.backend)?);
+                cases.resize(cases.len() + stages.len() - before, case);
+            }
+        }
+        let progress = progress(rounds::ROUNDS.into());
+        let measured = rounds::measure(&mut stages, self.seconds, || progress.inc(1))?;
+        progress.finish_and_clear();
+        let rows = cases.iter().zip(&stages).zip(&measured);
+        Ok(rows.map(|((case, stage), samples)| Row::of(case, &**stage, samples)).collect())
     }
 }
 
-fn progress(pictures: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {elapsed} {pos} of {len}: {msg}").expect("a valid template");
-    let bar = ProgressBar::new(pictures).with_style(style);
+fn progress(rounds: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {elapsed} round {pos} of {len}").expect("a valid template");
+    let bar = ProgressBar::new(rounds).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

@@ -8,7 +8,7 @@ use super::stages::Stage;
 use crate::cli::error::Failure;
 
 /// Rounds in which each stage has its turn.
-const ROUNDS: u32 = 10;
+pub const ROUNDS: u32 = 10;
 
 /// What a stage's turns have shown.
 #[derive(Debug, Default)]
@@ -42,11 +42,15 @@ impl Samples {
     }
 }
 
-/// Runs every stage for about `time`, in alternating rounds.
+/// Runs every stage for about `time`, in alternating rounds, and tells after each.
 ///
 /// # Errors
 /// The first of a stage.
-pub fn measure(stages: &mut [Box<dyn Stage>], time: Duration) -> Result<Vec<Samples>, Failure> {
+pub fn measure(
+    stages: &mut [Box<dyn Stage>],
+    time: Duration,
+    mut after_round: impl FnMut(),
+) -> Result<Vec<Samples>, Failure> {
     let mut all: Vec<Samples> = stages.iter().map(|_| Samples::default()).collect();
     // Once without being measured: memory is touched, threads are started.
     for stage in &mut *stages {
@@ -56,6 +60,7 @@ pub fn measure(stages: &mut [Box<dyn Stage>], time: Duration) -> Result<Vec<Samp
         for (stage, samples) in stages.iter_mut().zip(&mut all) {
             turn(&mut **stage, time / ROUNDS, samples)?;
         }
+        after_round();
     }
     Ok(all)
 }
@@ -113,7 +118,7 @@ mod tests {
     #[test]
     fn every_frame_is_timed_in_every_round() {
         let mut stages: Vec<Box<dyn Stage>> = vec![Box::new(Sleep(1)), Box::new(Sleep(3))];
-        let measured = measure(&mut stages, Duration::from_millis(30)).expect("sleeping does not fail");
+        let measured = measure(&mut stages, Duration::from_millis(30), || {}).expect("sleeping does not fail");
         for (samples, least_ms) in measured.iter().zip([1, 3]) {
             assert!(samples.frames >= 10 && samples.frames_ns.len() as u64 == samples.frames);
             assert!(samples.quantile_ns(0.01) >= least_ms * 1_000_000);

@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// One size and format, and how it is worked on.
+#[derive(Clone)]
 pub struct Case<'a> {
     /// The frames.
     pub picture: &'a Picture,
