@@ -5,7 +5,11 @@
 
 pub mod bits;
 pub mod difference;
+pub mod finding;
 pub mod keystream;
+pub mod npcr;
+pub mod quantile;
+pub mod uaci;
 
 /// A statistic's largest standard score over the places where it was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,0 +1,58 @@
+//! What is told of a statistic: its value, of how many samples, what is ideal, and between which bounds it passes.
+
+use serde::Serialize;
+
+/// A statistic of a picture or of a pair of pictures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// Its name, as in the tables.
+    pub name: &'static str,
+    /// Where it was taken: `gray`, `r`, `g`, `b`, or `all`.
+    pub channel: &'static str,
+    /// The statistic.
+    pub value: f64,
+    /// Samples that it was taken from.
+    pub samples: u64,
+    /// What it would be for ideal ciphertext, where there is such a thing.
+    pub ideal: Option<f64>,
+    /// Lower and upper critical value: one that is exceeded speaks against ideal ciphertext at the chosen alpha.
+    pub critical: [Option<f64>; 2],
+}
+
+impl Finding {
+    /// One without a verdict.
+    pub fn plain(name: &'static str, channel: &'static str, value: f64, samples: u64) -> Finding {
+        Finding { name, channel, value, samples, ideal: None, critical: [None, None] }
+    }
+
+    /// The same with what is ideal and critical.
+    pub fn against(self, ideal: f64, critical: [Option<f64>; 2]) -> Finding {
+        Finding { ideal: Some(ideal), critical, ..self }
+    }
+
+    /// Whether it lies between the critical values; `None` where there are none.
+    pub fn pass(&self) -> Option<bool> {
+        let [lowest, highest] = self.critical;
+        if lowest.is_none() && highest.is_none() {
+            return None;
+        }
+        let above = lowest.is_none_or(|lowest| self.value >= lowest);
+        // Not a number passes nothing.
+        Some(above && highest.is_none_or(|highest| self.value <= highest) && !self.value.is_nan())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_decide() {
+        let finding = |value, critical| Finding::plain("x", "all", value, 1).against(0.0, critical).pass();
+        assert_eq!(finding(1.0, [None, None]), None);
+        assert_eq!(finding(1.0, [Some(1.0), None]), Some(true));
+        assert_eq!(finding(0.9, [Some(1.0), None]), Some(false));
+        assert_eq!(finding(1.1, [Some(0.0), Some(1.0)]), Some(false));
+        assert_eq!(finding(f64::NAN, [Some(0.0), Some(1.0)]), Some(false));
+    }
+}
