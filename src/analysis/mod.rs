@@ -28,9 +28,11 @@ pub mod npcr;
 pub mod picture;
 pub mod quantile;
 pub mod random;
+pub mod report;
 pub mod robustness;
 pub mod ssim;
 pub mod suite;
+pub mod summary;
 pub mod uaci;
 
 /// A statistic's largest standard score over the places where it was taken.

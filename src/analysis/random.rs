@@ -3,17 +3,36 @@
 use std::f64::consts::TAU;
 
 /// An endless supply of numbers, from BLAKE3's output under a key.
-pub struct Random(blake3::OutputReader);
+pub struct Random {
+    output: blake3::OutputReader,
+    /// What was drawn in advance, and how much of it is used.
+    drawn: Box<[u8; DRAWN]>,
+    used: usize,
+}
+
+/// Bytes drawn at a time: one by one, each would cost a whole block.
+const DRAWN: usize = 4096;
 
 impl Random {
     /// The supply for one purpose.
     pub fn new(seed: &[u8; 32], purpose: &str) -> Random {
-        Random(blake3::Hasher::new_keyed(seed).update(purpose.as_bytes()).finalize_xof())
+        let output = blake3::Hasher::new_keyed(seed).update(purpose.as_bytes()).finalize_xof();
+        Random { output, drawn: Box::new([0; DRAWN]), used: DRAWN }
     }
 
     /// Bytes.
-    pub fn fill(&mut self, bytes: &mut [u8]) {
-        self.0.fill(bytes);
+    pub fn fill(&mut self, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            if self.used == DRAWN {
+                self.output.fill(&mut self.drawn[..]);
+                self.used = 0;
+            }
+            let count = bytes.len().min(DRAWN - self.used);
+            let (now, later) = bytes.split_at_mut(count);
+            now.copy_from_slice(&self.drawn[self.used..][..count]);
+            self.used += count;
+            bytes = later;
+        }
     }
 
     /// So many bytes.
@@ -60,6 +79,9 @@ mod tests {
         let drawn = |purpose: &str| Random::new(&[3; 32], purpose).array::<16>();
         assert_eq!(drawn("noise"), drawn("noise"));
         assert_ne!(drawn("noise"), drawn("pixels"));
+        let (mut at_once, mut random) = ([0; 10_000], Random::new(&[3; 32], "noise"));
+        Random::new(&[3; 32], "noise").fill(&mut at_once);
+        assert!(at_once.chunks(7).all(|piece| (0..piece.len()).all(|i| random.array::<1>() == [piece[i]])));
     }
 
     #[test]

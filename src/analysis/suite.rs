@@ -64,6 +64,14 @@ pub struct Row {
     pub finding: Finding,
 }
 
+impl Row {
+    /// Whether two rows belong on one line of a table: of ciphers without counters beside those with a fresh one.
+    pub fn is_beside(&self, other: &Row) -> bool {
+        let key = |row: &Row| (row.mode == Some(Mode::SameCounter), row.finding.name, row.finding.channel);
+        key(self) == key(other)
+    }
+}
+
 /// What a cipher has made of a picture.
 pub struct Judgement {
     /// All statistics.
@@ -74,6 +82,15 @@ pub struct Judgement {
     pub decrypted: Option<Picture>,
     /// What damaged ciphertext decrypts to without being verified.
     pub damaged: Vec<(Damage, Picture)>,
+}
+
+impl Judgement {
+    /// Keeps the statistics alone.
+    pub fn forget_pictures(&mut self) {
+        self.cipher.bytes = Vec::new();
+        self.decrypted = None;
+        self.damaged.clear();
+    }
 }
 
 /// Judges a cipher by what it makes of a picture.

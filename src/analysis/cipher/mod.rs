@@ -9,6 +9,7 @@ pub mod control;
 pub mod profile;
 pub mod stage;
 
+use super::picture::Picture;
 use crate::Result;
 
 /// A throw-away key.
@@ -37,6 +38,8 @@ pub trait Cipher {
     fn key_bits(&self) -> Option<u32>;
     /// Whether each frame has a counter that changes the ciphertext.
     fn has_counter(&self) -> bool;
+    /// Pictures of this shape follow; for who has to know.
+    fn take_shape(&mut self, _: &Picture) {}
     /// Encrypts a frame under a key and a counter.
     ///
     /// # Errors

@@ -18,6 +18,9 @@ pub struct ProfileCipher {
     profile: Profile,
     engine: Engine,
     recipients: Recipients,
+    /// Kept from frame to frame of one key, as a worker keeps it: its memory is warm.
+    sealer: Option<(Key, FrameSealer)>,
+    sealed: Vec<u8>,
 }
 
 impl ProfileCipher {
@@ -25,7 +28,7 @@ impl ProfileCipher {
     pub fn new(profile: Profile, backend: Arc<dyn Backend>) -> ProfileCipher {
         let mut recipients = Recipients::default();
         recipients.set_preshared(Secret::new([0; 32]));
-        ProfileCipher { profile, engine: Engine { backend, pool: None }, recipients }
+        ProfileCipher { profile, engine: Engine { backend, pool: None }, recipients, sealer: None, sealed: Vec::new() }
     }
 
     /// A stream whose root is `key`, at `counter`.
@@ -62,13 +65,15 @@ impl Cipher for ProfileCipher {
     fn encrypt(&mut self, plain: &[u8], key: &Key, counter: u64) -> Result<Ciphertext> {
         let mut writer = self.stream(key, counter)?;
         let ticket = writer.frame(plain.len())?;
-        let mut sealer = FrameSealer::new(writer.keys(), self.engine.clone());
-        let (mut prefix, mut bytes) = (Vec::new(), Vec::new());
+        self.sealer.take_if(|(old, _)| old != key);
+        let (_, sealer) =
+            self.sealer.get_or_insert_with(|| (*key, FrameSealer::new(writer.keys(), self.engine.clone())));
+        let mut prefix = Vec::new();
         let begun = Instant::now();
-        sealer.seal(ticket, &Record::default(), plain, &mut prefix, &mut bytes)?;
+        sealer.seal(ticket, &Record::default(), plain, &mut prefix, &mut self.sealed)?;
         let seconds = begun.elapsed().as_secs_f64();
         let authenticator = &prefix[FRAME_HEADER_BYTES..][..self.profile.authenticator_len(plain.len())];
-        Ok(Ciphertext { bytes, authenticator: authenticator.to_vec(), seconds })
+        Ok(Ciphertext { bytes: self.sealed.clone(), authenticator: authenticator.to_vec(), seconds })
     }
 
     fn decrypt_unverified(&mut self, cipher: &Ciphertext, key: &Key, counter: u64) -> Result<Option<Vec<u8>>> {
