@@ -1,7 +1,8 @@
 //! `chaosanalyze`: passes what comes, and tells how random it looks.
 //!
 //! ```text
-//! gst-launch-1.0 -m v4l2src ! videoconvert ! chaosenc output=picture key-file=psk.key ! chaosanalyze ! fakesink
+//! gst-launch-1.0 -m v4l2src device=/dev/video0 ! videoconvert ! chaosenc output=picture key-file=psk.key ! \
+//!     chaosanalyze ! fakesink
 //! ```
 //!
 //! Posts an element message `chaosanalyze` for one frame of every `interval`. Of raw video every visible byte counts, of a
