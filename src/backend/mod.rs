@@ -19,6 +19,7 @@ mod avx2;
 mod avx512;
 #[cfg(feature = "cuda")]
 mod cuda;
+pub mod device;
 #[allow(
     clippy::needless_range_loop,
     reason = "iterator adapters are not inlined into functions with instructions enabled"
@@ -34,6 +35,7 @@ mod tiles;
 
 use std::{fmt, sync::Arc};
 
+use self::device::Device;
 use crate::{Error, Result, chaos::FramePlan};
 
 /// Runs the chaotic stage over whole frames. `src` and `dst` are as long as the plan's frame and do not overlap.
@@ -65,6 +67,10 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn permute(&self, plan: &FramePlan, src: &[u8], dst: &mut [u8], pool: Option<&rayon::ThreadPool>);
     /// Why another backend has taken this one's place, if it has, told once. Its frames were done all the same.
     fn take_trouble(&self) -> Option<String> {
+        None
+    }
+    /// The device that does the work, if it is another than the processor.
+    fn device(&self) -> Option<&dyn Device> {
         None
     }
 }
@@ -152,7 +158,7 @@ pub fn choose_on(choice: Choice, device: usize) -> Result<Arc<dyn Backend>> {
 
 #[cfg(feature = "cuda")]
 fn cuda_device(device: usize, stand_in: Arc<dyn Backend>) -> Result<Arc<dyn Backend>> {
-    Ok(Arc::new(cuda::Cuda::probe(device, stand_in)?))
+    Ok(Arc::new(cuda::Cuda::open(device, stand_in)?))
 }
 
 #[cfg(not(feature = "cuda"))]
