@@ -41,7 +41,8 @@ impl Scene {
         let program = if program == "chaosveil" { BUILT.join(program) } else { program.into() };
         let mut command = Command::new(program);
         command.args(line.split_whitespace()).envs(environment()).env("LD_LIBRARY_PATH", &*DRIVER);
-        command.envs(settings.iter().copied()).env_remove("CHAOSVEIL_BACKEND");
+        command.env("XDG_CACHE_HOME", self.path("cache"));
+        command.env_remove("CHAOSVEIL_BACKEND").envs(settings.iter().copied());
         Running::start(command, self.0.path()).finish()
     }
 
@@ -111,6 +112,63 @@ fn a_failing_device_costs_no_frame() {
         assert!(ran.stderr.contains("backend-failures=(guint64)1"), "{failure}: {}", ran.stderr);
         assert!(!ran.stderr.contains("panicked"), "{failure}: {}", ran.stderr);
     }
+}
+
+/// Who runs the stage of a stream whose user left it open is what has been measured, once; a broken file of verdicts is
+/// no more than a missing one.
+#[test]
+fn auto_takes_for_streams_what_was_measured_to_be_faster() {
+    let scene = Scene::new();
+    let calibration = scene.path("cache/chaosveil/calibration.json");
+    let line = "-q videotestsrc num-buffers=6 ! video/x-raw,format=I420,width=96,height=64 ! \
+                chaosenc key-file=psk.key workers=2 ! chaosdec key-file=psk.key workers=2 ! fakesink";
+    let backends = |more: &[(&str, &str)]| {
+        let debug = [("GST_DEBUG", "chaosenc:INFO,chaosdec:INFO"), ("GST_DEBUG_NO_COLOR", "1")];
+        let ran = scene.run("gst-launch-1.0", line, &[&debug, more].concat()).success();
+        let stats = ran.stderr.lines().filter(|line| line.contains("frames-out"));
+        let named = stats.filter_map(|stats| stats.split("backend=(string)").nth(1)?.split([',', ';']).next());
+        named.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let verdicts = || {
+        let text = fs::read(&calibration).expect("verdicts");
+        serde_json::from_slice::<serde_json::Value>(&text).expect("JSON")["verdicts"].clone()
+    };
+    assert_eq!(backends(&[("LD_LIBRARY_PATH", "")]).len(), 2);
+    assert!(!calibration.exists(), "without a driver there is nothing to measure");
+    backends(&[]);
+    let measured = verdicts();
+    assert_eq!(measured.as_array().map(Vec::len), Some(1), "both elements share a verdict: {measured}");
+    assert_eq!(measured[0]["case"]["device"]["name"], "Stand-in GPU");
+    assert_eq!(measured[0]["case"]["frame_bytes_at_most"], 16384);
+    for (device, processor) in [(2000.0, 1000.0), (1000.0, 2000.0)] {
+        let mut planted = measured.clone();
+        planted[0]["device_gb_per_s"] = device.into();
+        planted[0]["processor_gb_per_s"] = processor.into();
+        fs::write(&calibration, serde_json::json!({ "verdicts": planted }).to_string()).expect("written");
+        let processor_backend = measured[0]["case"]["processor"].as_str().expect("its name");
+        let expected = if device > processor { "cuda" } else { processor_backend };
+        assert_eq!(backends(&[]), [expected; 2]);
+        assert_eq!(verdicts(), planted, "nothing is measured again");
+        assert_eq!(backends(&[("CHAOSVEIL_BACKEND", "portable")]), ["portable"; 2]);
+    }
+    fs::write(&calibration, "broken").expect("written");
+    assert_eq!(backends(&[]).len(), 2);
+    assert_eq!(verdicts().as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn doctor_measures_the_usual_sizes_once() {
+    let scene = Scene::new();
+    let told = scene.chaosveil("doctor", &[]).stdout;
+    let lines = |told: &str| {
+        told.lines().filter(|line| line.trim_start().starts_with("auto ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(told.contains("CUDA         Stand-in GPU (CUDA 12.0)"), "{told}");
+    for (line, kibibytes) in lines(&told).iter().zip([512, 4096, 16384]) {
+        assert!(line.contains(&format!("up to {kibibytes} KiB")) && line.contains("Stand-in GPU"), "{line}");
+    }
+    assert_eq!(lines(&told).len(), 3, "{told}");
+    assert_eq!(lines(&scene.chaosveil("doctor", &[]).stdout), lines(&told), "not measured again");
 }
 
 #[test]

@@ -26,7 +26,7 @@ use rayon::prelude::*;
 use self::{probe::Loaded, slot::Slot};
 use super::{
     Backend, Open,
-    device::Device,
+    device::{Device, Identity},
     memory,
     tiles::{Step, check_length, check_lengths},
 };
@@ -105,6 +105,14 @@ impl Cuda {
         }
         ran
     }
+}
+
+/// Which device has a number.
+///
+/// # Errors
+/// [`Error::BackendUnavailable`] with the reason.
+pub(super) fn identify(device: usize) -> Result<Identity> {
+    probe::identify(device).map_err(unavailable)
 }
 
 fn unavailable(reason: String) -> Error {
