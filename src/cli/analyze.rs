@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use super::{error::Failure, sealing::BackendArgument};
+use super::{
+    error::Failure,
+    sealing::{BackendArgument, warn_of_trouble},
+};
 use crate::analysis::keystream::{Keystream, Layout, Stream};
 
 /// Write the chaotic stage's keystream to stdout, for PractRand, dieharder or TestU01
@@ -39,7 +42,13 @@ impl Analyze {
     /// # Errors
     /// If stdout cannot be written to.
     pub fn run(self) -> Result<(), Failure> {
-        let mut keystream = Keystream::new(*self.seed, self.stream, self.layout, self.backend.choose()?);
+        let backend = self.backend.choose()?;
+        let written = self.write(Keystream::new(*self.seed, self.stream, self.layout, backend.clone()));
+        warn_of_trouble(&*backend);
+        written
+    }
+
+    fn write(&self, mut keystream: Keystream) -> Result<(), Failure> {
         let mut stdout = std::io::stdout().lock();
         let mut left = self.bytes;
         while left > 0 {
