@@ -23,21 +23,21 @@ static DRIVER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// A folder for one test, with a key.
-struct Scene(tempfile::TempDir);
+pub struct Scene(tempfile::TempDir);
 
 impl Scene {
-    fn new() -> Scene {
+    pub fn new() -> Scene {
         let scene = Scene(tempfile::tempdir().expect("a folder"));
         scene.run("chaosveil", "keygen --preshared -o psk.key", &[]).success();
         scene
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Runs a program with the stand-in driver, or with the folder that `settings` name.
-    fn run(&self, program: &str, line: &str, settings: &[(&str, &str)]) -> Finished {
+    pub fn run(&self, program: &str, line: &str, settings: &[(&str, &str)]) -> Finished {
         let program = if program == "chaosveil" { BUILT.join(program) } else { program.into() };
         let mut command = Command::new(program);
         command.args(line.split_whitespace()).envs(environment()).env("LD_LIBRARY_PATH", &*DRIVER);
@@ -154,6 +154,56 @@ fn auto_takes_for_streams_what_was_measured_to_be_faster() {
     fs::write(&calibration, "broken").expect("written");
     assert_eq!(backends(&[]).len(), 2);
     assert_eq!(verdicts().as_array().map(Vec::len), Some(1));
+}
+
+/// What another backend has done in the GPU's place is as good, and told.
+#[test]
+fn a_failing_device_is_told_by_the_program() {
+    let scene = Scene::new();
+    let told = "warning: Stand-in GPU failed: CUDA_ERROR_LAUNCH_FAILED; frames go on through";
+    let failing = [("FAKE_CUDA_FAIL", "launch:1")];
+    picture(40, 30).save(scene.path("plain.png")).expect("written");
+    let clip = "-q videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! avenc_ffv1 ! \
+                matroskamux ! filesink location=clip.mkv";
+    scene.run("gst-launch-1.0", clip, &[]).success();
+    for line in [
+        "encrypt -k psk.key --backend cuda plain.png -o cipher.png",
+        "inspect -k psk.key --backend cuda cipher.png",
+        "decrypt -k psk.key --backend cuda cipher.png -o back.bmp",
+        "encrypt -k psk.key --backend cuda --decode clip.mkv -o clip.cveil",
+        "analyze --keystream-stdout --bytes 10 --backend cuda",
+    ] {
+        let ran = scene.chaosveil(line, &failing).success();
+        assert_eq!(ran.stderr.matches(told).count(), 1, "{line}: {}", ran.stderr);
+    }
+    let back = image::open(scene.path("back.bmp")).expect("a picture").to_rgb8();
+    assert!(back == picture(40, 30));
+}
+
+#[test]
+fn bench_has_every_row_of_a_gpu() {
+    let scene = Scene::new();
+    let line = "bench --backend cuda --sizes 64x48 --seconds 0.02 --threads 1,2 --save saved.json";
+    let table = scene.chaosveil(line, &[]).success().stdout;
+    assert!(table.contains("Stand-in GPU (CUDA 12.0)") && table.contains("seal on the processor"), "{table}");
+    let saved = fs::read(scene.path("saved.json")).expect("saved");
+    let report: serde_json::Value = serde_json::from_slice(&saved).expect("JSON");
+    assert_eq!(report["device"], "Stand-in GPU (CUDA 12.0)");
+    let rows = report["rows"].as_array().expect("a list");
+    let halves = ["keystream", "permutation", "keystream+permutation"];
+    let by_itself = ["memcpy"].iter().chain(&halves);
+    let expected = [("memcpy", "none"), ("aes-256-gcm", "none")]
+        .into_iter()
+        .chain(["none", "device"].iter().flat_map(|&transfers| by_itself.clone().map(move |&stage| (stage, transfers))))
+        .chain(halves.iter().chain(&["encrypt", "decrypt", "element"]).map(|&stage| (stage, "host")))
+        .collect::<Vec<_>>();
+    assert_eq!(rows.len(), 2 * expected.len());
+    for (row, (stage, transfers)) in rows.iter().zip(expected.iter().cycle()) {
+        assert_eq!((&row["stage"], &row["transfers"]), (&(*stage).into(), &(*transfers).into()));
+        assert!(row["gb_per_s"].as_f64().is_some_and(|speed| speed > 0.0), "{row}");
+    }
+    // The processor's two, and all else on the GPU.
+    assert_eq!(rows.iter().filter(|row| row["backend"] == "cuda").count(), rows.len() - 4);
 }
 
 #[test]
