@@ -156,6 +156,14 @@ fn auto_takes_for_streams_what_was_measured_to_be_faster() {
     assert_eq!(verdicts().as_array().map(Vec::len), Some(1));
 }
 
+#[test]
+fn random_frames_are_the_same_on_the_stand_in() {
+    let tests = std::env::current_exe().expect("a program knows its name");
+    let line = "--exact exactness::device_equals_the_processor --nocapture";
+    let ran = Scene::new().run(tests.to_str().expect("text"), line, &[("REQUIRE_CUDA", "1")]).success();
+    assert!(ran.stdout.contains("40 frames: equal"), "{}", ran.stdout);
+}
+
 /// What another backend has done in the GPU's place is as good, and told.
 #[test]
 fn a_failing_device_is_told_by_the_program() {
