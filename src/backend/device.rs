@@ -9,7 +9,7 @@ use crate::{Result, chaos::FramePlan};
 pub struct Identity {
     /// Its name.
     pub name: String,
-    /// Its UUID, 32 hexadecimal digits.
+    /// Its UUID, 32 hexadecimal digits; empty where the driver does not tell.
     pub uuid: String,
     /// Latest CUDA version that the driver knows, 1000 * major + 10 * minor.
     pub driver: i32,

@@ -184,6 +184,10 @@ fn a_failing_device_is_told_by_the_program() {
         let ran = scene.chaosveil(line, &failing).success();
         assert_eq!(ran.stderr.matches(told).count(), 1, "{line}: {}", ran.stderr);
     }
+    let keystream = |more: &str, settings: &[(&str, &str)]| {
+        scene.chaosveil(&format!("analyze --keystream-stdout --seed 07 --bytes 100000 {more}"), settings).stdout
+    };
+    assert!(keystream("--backend cuda", &failing) == keystream("--backend portable", &[]));
     let back = image::open(scene.path("back.bmp")).expect("a picture").to_rgb8();
     assert!(back == picture(40, 30));
 }

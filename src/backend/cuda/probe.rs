@@ -77,7 +77,7 @@ pub fn identify(number: usize) -> Result<Identity, String> {
         return Err("there is no NVIDIA driver (libcuda.so)".into());
     }
     // The bindings panic, and say so, where the driver lacks a symbol: it is looked for beforehand.
-    if let Some(symbol) = missing_symbol() {
+    if let Some(symbol) = missing_symbol(&SYMBOLS) {
         return Err(format!("the NVIDIA driver lacks {}; release 525 or newer has it", symbol.to_string_lossy()));
     }
     let driver = guarded(|| {
@@ -98,7 +98,11 @@ pub fn identify(number: usize) -> Result<Identity, String> {
     }
     guarded(|| {
         let device = result::device::get(number as i32)?;
-        let uuid = result::device::get_uuid(device)?.bytes.map(|byte| format!("{:02x}", byte as u8)).concat();
+        // Of this name only an older form of the function is bound, which a driver may drop one day.
+        let uuid = match missing_symbol(&[c"cuDeviceGetUuid"]) {
+            None => result::device::get_uuid(device)?.bytes.map(|byte| format!("{:02x}", byte as u8)).concat(),
+            Some(_) => String::new(),
+        };
         Ok(Identity { name: result::device::get_name(device)?, uuid, driver })
     })
 }
@@ -118,13 +122,12 @@ pub fn text(error: &DriverError) -> String {
 }
 
 /// What this module asks of the driver, through the bindings.
-const SYMBOLS: [&CStr; 26] = [
+const SYMBOLS: [&CStr; 25] = [
     c"cuInit",
     c"cuDriverGetVersion",
     c"cuDeviceGetCount",
     c"cuDeviceGet",
     c"cuDeviceGetName",
-    c"cuDeviceGetUuid",
     c"cuDeviceGetAttribute",
     c"cuDevicePrimaryCtxRetain",
     c"cuCtxSetCurrent",
@@ -148,7 +151,7 @@ const SYMBOLS: [&CStr; 26] = [
 ];
 
 /// The first that the driver lacks.
-fn missing_symbol() -> Option<&'static CStr> {
+fn missing_symbol(symbols: &[&'static CStr]) -> Option<&'static CStr> {
     [c"libcuda.so", c"libcuda.so.1"].into_iter().find_map(|name| {
         // SAFETY: a name that ends with zero; the library stays open, as it does for the bindings.
         let library = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY) };
@@ -156,6 +159,6 @@ fn missing_symbol() -> Option<&'static CStr> {
             return None;
         }
         // SAFETY: an open library, and names that end with zero.
-        SYMBOLS.into_iter().find(|symbol| unsafe { libc::dlsym(library, symbol.as_ptr()) }.is_null())
+        symbols.iter().copied().find(|symbol| unsafe { libc::dlsym(library, symbol.as_ptr()) }.is_null())
     })
 }
