@@ -182,7 +182,10 @@ pub fn calibrate(device: usize, frame_bytes: usize, parallel: &Parallel) -> Resu
     #[cfg(feature = "cuda")]
     return auto::calibrate(device, &make(Choice::Auto, 0)?, frame_bytes, parallel);
     #[cfg(not(feature = "cuda"))]
-    Err(no_cuda())
+    {
+        let _ = (device, frame_bytes, parallel);
+        Err(no_cuda())
+    }
 }
 
 /// What the user asks for, here or in the environment.
