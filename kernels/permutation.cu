@@ -1,12 +1,14 @@
 // The whole stage in one pass over device memory: blocks are gathered, permuted and masked on their way.
 //
 // encrypt: permuted block b of a tile is network(src block order[b]) ^ row b; decrypt is the inverse, its networks are the
-// inverse tables. Grid: one warp for each permuted tile, the partial one (which also has the tail) last; WARPS warps in a
-// block. Shared memory: the four networks, and one block for each warp. Alignment: src and dst on 8 bytes. Bounds: the
-// frame that the plan describes, no more.
+// inverse tables; permute is encrypt without the rows: one half of the stage. Grid: one warp for each permuted tile, the
+// partial one (which also has the tail) last; WARPS warps in a block. Shared memory: the four networks, and one block for
+// each warp. Alignment: src and dst on 8 bytes. Bounds: the frame that the plan describes, no more.
 #include "lane.cuh"
 
 constexpr uint32_t WARPS = 4;
+
+enum Step { ENCRYPT, DECRYPT, PERMUTE };
 
 struct Tile {
     uint64_t plain, permuted;  // where the tile's blocks begin
@@ -32,7 +34,8 @@ static __device__ __forceinline__ Tile tile_of(const Plan& plan, uint32_t permut
 }
 
 // Byte i of the result is byte table[i] of the block that the warp holds, 8 bytes in each thread.
-static __device__ __forceinline__ uint64_t permute(const uint8_t* table, uint8_t* shared, uint32_t thread, uint64_t mine) {
+static __device__ __forceinline__ uint64_t permute_block(const uint8_t* table, uint8_t* shared, uint32_t thread,
+                                                         uint64_t mine) {
     *(uint64_t*)(shared + 8 * thread) = mine;
     __syncwarp();
     uint64_t out = 0;
@@ -42,7 +45,14 @@ static __device__ __forceinline__ uint64_t permute(const uint8_t* table, uint8_t
     return out;
 }
 
-template <bool ENCRYPT>
+// The lane's next word, where there is a keystream.
+template <Step STEP>
+static __device__ __forceinline__ uint64_t mask_word(Lane& lane, uint32_t row) {
+    if constexpr (STEP == PERMUTE) return 0;
+    else return next_word(lane, row % 3);
+}
+
+template <Step STEP>
 static __device__ __forceinline__ void run(const Plan* plan_in_memory, const uint8_t* src, uint8_t* dst) {
     __shared__ uint64_t networks_words[NETWORKS * BLOCK_BYTES / 8];
     __shared__ uint64_t block_words[WARPS][BLOCK_BYTES / 8];
@@ -55,26 +65,27 @@ static __device__ __forceinline__ void run(const Plan* plan_in_memory, const uin
     if (permuted > plan.tiles || (permuted == plan.tiles && plan.last_blocks + plan.tail == 0)) return;
     const Tile tile = tile_of(plan, permuted);
     uint8_t* block = (uint8_t*)block_words[warp];
-    Lane lane = warm_lane(plan.key, (uint64_t)permuted * LANES + thread);
+    Lane lane;
+    if constexpr (STEP != PERMUTE) lane = warm_lane(plan.key, (uint64_t)permuted * LANES + thread);
     for (uint32_t b = 0; b < tile.blocks; ++b) {
-        const uint64_t key = next_word(lane, b % 3);
+        const uint64_t key = mask_word<STEP>(lane, b);
         const uint64_t plain = tile.plain + tile.order[b] * BLOCK_BYTES + 8 * thread;
         const uint64_t masked = tile.permuted + b * BLOCK_BYTES + 8 * thread;
         const uint8_t* table = networks + tile.choice[b] * BLOCK_BYTES;
-        if (ENCRYPT) {
-            *(uint64_t*)(dst + masked) = permute(table, block, thread, *(const uint64_t*)(src + plain)) ^ key;
+        if (STEP != DECRYPT) {
+            *(uint64_t*)(dst + masked) = permute_block(table, block, thread, *(const uint64_t*)(src + plain)) ^ key;
         } else {
-            *(uint64_t*)(dst + plain) = permute(table, block, thread, *(const uint64_t*)(src + masked) ^ key);
+            *(uint64_t*)(dst + plain) = permute_block(table, block, thread, *(const uint64_t*)(src + masked) ^ key);
         }
     }
     if (permuted < plan.tiles) return;
-    const uint64_t key = next_word(lane, tile.blocks % 3);
+    const uint64_t key = mask_word<STEP>(lane, tile.blocks);
     const uint64_t end = tile.permuted + (uint64_t)tile.blocks * BLOCK_BYTES;
     for (uint32_t i = 0; i < 8; ++i) {
         const uint32_t at = 8 * thread + i;
         if (at >= plan.tail) break;
         const uint8_t mask = (uint8_t)(key >> 8 * i);
-        if (ENCRYPT) {
+        if (STEP != DECRYPT) {
             dst[end + at] = src[end + plan.tail_order[at]] ^ mask;
         } else {
             dst[end + plan.tail_order[at]] = src[end + at] ^ mask;
@@ -83,9 +94,13 @@ static __device__ __forceinline__ void run(const Plan* plan_in_memory, const uin
 }
 
 extern "C" __global__ void __launch_bounds__(WARPS * 32) encrypt(const Plan* plan, const uint8_t* src, uint8_t* dst) {
-    run<true>(plan, src, dst);
+    run<ENCRYPT>(plan, src, dst);
 }
 
 extern "C" __global__ void __launch_bounds__(WARPS * 32) decrypt(const Plan* plan, const uint8_t* src, uint8_t* dst) {
-    run<false>(plan, src, dst);
+    run<DECRYPT>(plan, src, dst);
+}
+
+extern "C" __global__ void __launch_bounds__(WARPS * 32) permute(const Plan* plan, const uint8_t* src, uint8_t* dst) {
+    run<PERMUTE>(plan, src, dst);
 }

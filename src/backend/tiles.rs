@@ -38,6 +38,12 @@ pub(super) enum Step {
     Permute,
 }
 
+impl Step {
+    /// Every step, in the order of their values.
+    #[cfg(feature = "cuda")]
+    pub const ALL: [Step; 4] = [Step::Encrypt, Step::Decrypt, Step::Keystream, Step::Permute];
+}
+
 /// One tile on one instruction set. `src` and `dst` hold the tile's full blocks; the return value is the keystream row
 /// after the last block (unspecified when the tile is full), for the tail.
 pub(super) trait TileKernel: Send + Sync + fmt::Debug {
@@ -207,11 +213,13 @@ fn check_rounding() {
     assert!(nearest, "this thread does not round to nearest");
 }
 
-fn check_length(plan: &FramePlan, bytes: &[u8]) {
+/// A frame is as long as its plan: whoever gives another one has mixed up frames.
+pub(super) fn check_length(plan: &FramePlan, bytes: &[u8]) {
     assert_eq!(bytes.len(), plan.len(), "a frame is as long as its plan");
 }
 
-fn check_lengths(plan: &FramePlan, src: &[u8], dst: &[u8]) {
+/// As [`check_length`], of both ends.
+pub(super) fn check_lengths(plan: &FramePlan, src: &[u8], dst: &[u8]) {
     check_length(plan, src);
     check_length(plan, dst);
 }

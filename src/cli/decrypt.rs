@@ -20,7 +20,7 @@ use super::{
     output::{self, PartialFile},
     picture_file::{self, Opened},
     picture_type::{self, PictureType},
-    sealing::{BackendArgument, Opening},
+    sealing::{BackendArgument, Opening, warn_of_trouble},
     streams::Damage,
     summary::Summary,
     video_decrypt::VideoDecrypt,
@@ -90,6 +90,12 @@ impl Decrypt {
     /// Decrypts.
     pub fn run(self) -> Result<(), Failure> {
         let opening = Opening::new(self.identities.read()?, self.backend.engine()?, self.insecure_research);
+        let done = self.decrypt(&opening);
+        warn_of_trouble(&*opening.engine.backend);
+        done
+    }
+
+    fn decrypt(&self, opening: &Opening) -> Result<(), Failure> {
         let input = Input::parse(&self.input)?;
         let output = Output::parse(&self.output);
         if let Output::Path(path) = &output {
@@ -98,7 +104,7 @@ impl Decrypt {
         if let Input::Folder(from) = &input {
             self.refuse_video_only("a folder")?;
             return match &output {
-                Output::Path(to) => self.folder(&opening, from, to),
+                Output::Path(to) => self.folder(opening, from, to),
                 Output::Stdout => {
                     Err(Failure::usage("a folder does not go to stdout").advise("name a folder as OUTPUT"))
                 }
@@ -111,9 +117,9 @@ impl Decrypt {
         match target {
             Target::Picture(kind) => {
                 self.refuse_video_only("a picture")?;
-                self.picture_of(&opening, &input, kind, &output)
+                self.picture_of(opening, &input, kind, &output)
             }
-            Target::Video(container) => self.video_of(&opening, &input, container, &output),
+            Target::Video(container) => self.video_of(opening, &input, container, &output),
         }
     }
 

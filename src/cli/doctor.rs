@@ -9,7 +9,13 @@ use super::{
     error::{Exit, Failure},
     output,
 };
-use crate::backend::{self, Choice};
+use crate::{
+    backend::{
+        self, Choice, Parallel,
+        calibration::{self, Verdict},
+    },
+    frame::{Format, FrameLayout},
+};
 
 /// Tell what this machine offers: backends, instruction sets, plugins, cameras
 #[derive(clap::Args)]
@@ -41,6 +47,8 @@ struct Report {
     cpu_features: Vec<FeatureReport>,
     processors: usize,
     cuda: String,
+    /// What `auto` has been found to take for streams.
+    calibration: Vec<Verdict>,
     gstreamer: Option<String>,
     elements: Vec<ElementReport>,
     cameras: Vec<CameraReport>,
@@ -75,6 +83,7 @@ struct CameraReport {
 
 impl Report {
     fn of_this_machine() -> Report {
+        let (cuda, calibration) = cuda();
         let gstreamer = gst::init().ok().map(|()| gst::version_string().to_string());
         let elements = ELEMENTS.iter().map(|needed| ElementReport {
             name: needed.name,
@@ -90,10 +99,8 @@ impl Report {
             architecture: std::env::consts::ARCH,
             cpu_features: cpu_features(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
-            cuda: match backend::choose(Choice::Cuda) {
-                Ok(device) => format!("{device:?}; only where it is asked for: --backend cuda"),
-                Err(error) => error.to_string(),
-            },
+            cuda,
+            calibration,
             elements: elements.collect(),
             gstreamer,
             cameras: cameras(),
@@ -141,6 +148,9 @@ impl Report {
         });
         writeln!(text, "features     {}", features.collect::<Vec<_>>().join(" "))?;
         writeln!(text, "CUDA         {}", self.cuda)?;
+        for verdict in &self.calibration {
+            writeln!(text, "  auto       {verdict}")?;
+        }
         writeln!(text, "GStreamer    {}", self.gstreamer.as_deref().unwrap_or("does not start"))?;
         let present = self.elements.iter().filter(|element| element.present).count();
         writeln!(text, "elements     {present} of {} present", self.elements.len())?;
@@ -168,13 +178,31 @@ impl BackendReport {
             Ok(backend) => {
                 let reason = match std::env::var(backend::ENVIRONMENT) {
                     Ok(asked) if !asked.is_empty() => format!("{} asks for {asked}", backend::ENVIRONMENT),
-                    _ => "the fastest that this machine offers".to_owned(),
+                    _ => "the fastest of this processor's".to_owned(),
                 };
                 BackendReport { name: Some(backend.name()), reason }
             }
             Err(error) => BackendReport { name: None, reason: error.to_string() },
         }
     }
+}
+
+/// Sizes of I420 that are measured where there is a GPU.
+const CALIBRATED: [(u32, u32); 3] = [(640, 480), (1920, 1080), (3840, 2160)];
+
+/// The GPU, or why there is none, and what is known of its speed: measured now for the usual sizes, and what streams have
+/// found out before.
+fn cuda() -> (String, Vec<Verdict>) {
+    let found = backend::choose(Choice::Cuda).and_then(|cuda| {
+        let parallel = Parallel { workers: Parallel::usual_workers(), pool: None };
+        for (width, height) in CALIBRATED {
+            let frame = FrameLayout::new(Format::from_name("I420")?, width, height, false)?;
+            backend::calibrate(0, frame.payload_bytes(), &parallel)?;
+        }
+        Ok(cuda.device().map_or(String::new(), |device| device.identity().to_string()))
+    });
+    let known = calibration::verdicts().known().to_vec();
+    (found.unwrap_or_else(|error| error.to_string()), known)
 }
 
 /// The instruction sets that backends and ciphers use.

@@ -16,7 +16,7 @@ use super::{
     picture_file,
     picture_type::{self, PictureType},
     pixels::Pixels,
-    sealing::{Sealing, SealingArguments},
+    sealing::{Sealing, SealingArguments, warn_of_trouble},
     summary::Summary,
     video_arguments::VideoArguments,
     video_encrypt::VideoEncrypt,
@@ -66,6 +66,12 @@ impl Encrypt {
     /// Encrypts.
     pub fn run(self) -> Result<(), Failure> {
         let sealing = self.sealing.read()?;
+        let done = self.encrypt(&sealing);
+        warn_of_trouble(&*sealing.engine.backend);
+        done
+    }
+
+    fn encrypt(&self, sealing: &Sealing) -> Result<(), Failure> {
         let input = Input::parse(&self.input)?;
         let output = Output::parse(&self.output);
         if let Output::Path(path) = &output {
@@ -75,7 +81,7 @@ impl Encrypt {
         let name = input.name();
         match (input, &output) {
             (Input::Folder(from), Output::Path(to)) => match self.is_picture(true)? {
-                true => self.folder(&sealing, &from, to, form),
+                true => self.folder(sealing, &from, to, form),
                 false => Err(Failure::usage("a folder holds pictures, no video").advise("leave --from out")),
             },
             (Input::Folder(_), Output::Stdout) => {
@@ -86,10 +92,10 @@ impl Encrypt {
             }
             (Input::Uri(uri), _) => {
                 let camera = self.video.camera(&uri)?;
-                self.video(&sealing, &name, camera.map_or(VideoSource::Uri(uri), VideoSource::Camera), &output, form)
+                self.video(sealing, &name, camera.map_or(VideoSource::Uri(uri), VideoSource::Camera), &output, form)
             }
-            (Input::Stdin, _) => self.stdin(&sealing, &name, &output, form),
-            (Input::File(path), _) => self.file(&sealing, &name, &path, &output, form),
+            (Input::Stdin, _) => self.stdin(sealing, &name, &output, form),
+            (Input::File(path), _) => self.file(sealing, &name, &path, &output, form),
         }
     }
 

@@ -117,6 +117,10 @@ impl Graph {
                 let _ = self.pipeline.recalculate_latency();
                 Ok(News::Message(message))
             }
+            gst::MessageView::Element(event) => {
+                warn_of_backend(event);
+                Ok(News::Message(message))
+            }
             _ => Ok(News::Message(message)),
         }
     }
@@ -155,6 +159,14 @@ pub fn start_gstreamer() -> Result<(), Failure> {
         *started = true;
     }
     Ok(())
+}
+
+/// Tells on stderr that another backend has taken over from the one that was asked for.
+fn warn_of_backend(event: &gst::message::Element) {
+    let Some(event) = event.structure().filter(|event| event.name() == "chaosveil-event") else { return };
+    if let (Ok("backend-failed"), Ok(detail)) = (event.get::<&str>("reason"), event.get::<&str>("detail")) {
+        eprintln!("chaosveil: warning: {detail}");
+    }
 }
 
 /// An element's error as a failure of the command.

@@ -17,7 +17,7 @@ use super::{
     key_files::IdentityArguments,
     output,
     packets::{Extent, read_packets},
-    sealing::{BackendArgument, Opening},
+    sealing::{BackendArgument, Opening, warn_of_trouble},
     streams::{Damage, FrameSink, Open, Stream, StreamHandler, Streams},
 };
 use crate::{
@@ -50,7 +50,11 @@ impl Inspect {
             true => None,
             false => Some(Opening::new(self.identities.read()?, self.backend.engine()?, true)),
         };
-        let (report, damage) = inspect(&self.file, opening.as_ref())?;
+        let inspected = inspect(&self.file, opening.as_ref());
+        if let Some(opening) = &opening {
+            warn_of_trouble(&*opening.engine.backend);
+        }
+        let (report, damage) = inspected?;
         let text = match self.json {
             true => serde_json::to_string_pretty(&report).map(|json| json + "\n").unwrap_or_default(),
             false => report.text(),

@@ -45,6 +45,13 @@ impl BackendArgument {
     }
 }
 
+/// Tells on stderr that another backend has taken over from the one that was asked for, if one has.
+pub fn warn_of_trouble(backend: &dyn Backend) {
+    if let Some(trouble) = backend.take_trouble() {
+        eprintln!("chaosveil: warning: {trouble}");
+    }
+}
+
 /// How to seal
 #[derive(clap::Args)]
 pub struct SealingArguments {

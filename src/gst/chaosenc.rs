@@ -25,7 +25,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
-    seal::{Recipients, StreamSecrets, StreamWriter},
+    seal::{self, Recipients, StreamSecrets, StreamWriter},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -559,6 +559,9 @@ mod imp {
             match output {
                 Ok(output) => {
                     gst::debug!(CAT, imp = self, "output caps {output}");
+                    if seal::Profile::from(settings.profile).runs_stage() {
+                        self.expect_frames(caps);
+                    }
                     let passed = runner.pass_event(gst::event::Caps::new(&output)).is_ok();
                     if self.latency.set_caps(caps) {
                         latency::post(self.obj().upcast_ref());
@@ -569,6 +572,16 @@ mod imp {
                     gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
                     false
                 }
+            }
+        }
+
+        /// Lets the backend be chosen for the frames that caps announce, before the first of them comes.
+        fn expect_frames(&self, caps: &gst::CapsRef) {
+            let frame_bytes = video::Content::of(caps).ok().and_then(|content| content.frame_bytes());
+            let backend = lock(&self.backend).clone();
+            if let (Some(frame_bytes), Some(backend)) = (frame_bytes, backend) {
+                backend.expect_frames(frame_bytes);
+                gst::info!(CAT, imp = self, "frames of {frame_bytes} bytes go through {}", backend.name());
             }
         }
 

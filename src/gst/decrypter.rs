@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    backend::memory,
+    backend::{Backend, memory},
     frame::{FrameLayout, pack, unpack},
     pipeline::{BufferPool, PooledBuffer, Stage, Stats},
     seal::{
@@ -281,8 +281,9 @@ type DescriptionId = ([u8; 16], u64);
 pub struct Descriptions(Arc<Mutex<BTreeMap<DescriptionId, Arc<Described>>>>);
 
 impl Descriptions {
-    /// The description that a frame names.
-    fn described(&self, session: &Session, counter: u64) -> Result<Arc<Described>> {
+    /// The description that a frame names. With a new one the backend is chosen for its frames, by the worker that has
+    /// met it; the others wait, and leave it the machine.
+    fn described(&self, session: &Session, counter: u64, backend: &dyn Backend) -> Result<Arc<Described>> {
         let stream = session.keys().stream_id;
         let mut known = lock(&self.0);
         if let Some(described) = known.get(&(stream, counter)) {
@@ -291,6 +292,9 @@ impl Descriptions {
         let description =
             session.description(counter).ok_or(Error::Refused("a frame whose description is not known"))?;
         let described = Arc::new(Described::new(stream, counter, &description)?);
+        if let (Some(frame_bytes), true) = (described.content.frame_bytes(), session.keys().profile.runs_stage()) {
+            backend.expect_frames(frame_bytes);
+        }
         while known.len() >= DESCRIBED_KEPT {
             known.pop_first();
         }
@@ -393,7 +397,7 @@ impl DecryptWorker {
                 Ok(Opened::End { counter: header.counter, frames: end.frames })
             }
             Kind::Frame => {
-                let described = self.descriptions.described(session, record.description)?;
+                let described = self.descriptions.described(session, record.description, &*self.engine.backend)?;
                 self.finish(&header, &record, described, out)
             }
         }
@@ -413,7 +417,7 @@ impl DecryptWorker {
         let mut out = self.pool.take();
         let opener = opener(&mut self.opener, &self.engine, session.keys());
         let (header, record) = opener.open(prefix, payload, &mut out)?;
-        let described = self.descriptions.described(session, record.description)?;
+        let described = self.descriptions.described(session, record.description, &*self.engine.backend)?;
         match &described.content {
             Content::Raw(raw) if raw.layout == *frame => {}
             _ => return Err(Error::Refused("a cipher picture whose caps are not those sealed in it")),

@@ -6,7 +6,8 @@ use gst::{glib, prelude::*};
 
 use super::types::{Backend, Leaky};
 use crate::{
-    Error, Result, backend,
+    Error, Result,
+    backend::{self, Parallel},
     seal::{Engine, Secret},
 };
 
@@ -52,7 +53,7 @@ impl CommonSettings {
                 .blurb("Who runs the chaotic stage")
                 .mutable_ready()
                 .build(),
-            number("cuda-device", "CUDA device", "Number of the GPU that backend=cuda takes", 0, 63, 0),
+            number("cuda-device", "CUDA device", "Number of the GPU for backend=cuda and backend=auto", 0, 63, 0),
             number("workers", "Workers", "Frames worked on at the same time (0 = cores, at most 4)", 0, 64, 0),
             number("threads-per-frame", "Threads per frame", "Threads that share the work on one frame", 1, 64, 1),
             number("queue-depth", "Queue depth", "Frames in flight at most (0 = two more than workers)", 0, 256, 0),
@@ -117,7 +118,7 @@ impl CommonSettings {
     /// Number of worker threads.
     pub fn worker_count(&self) -> usize {
         match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
+            0 => Parallel::usual_workers(),
             workers => workers as usize,
         }
     }
@@ -153,7 +154,11 @@ impl CommonSettings {
                     })?,
             )),
         };
-        Ok(Engine { backend: backend::choose_on(self.backend.into(), self.cuda_device as usize)?, pool })
+        let parallel = Parallel { workers: self.most_at_once(), pool: pool.clone() };
+        Ok(Engine {
+            backend: backend::choose_for_stream(self.backend.into(), self.cuda_device as usize, parallel)?,
+            pool,
+        })
     }
 }
 

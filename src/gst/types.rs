@@ -84,7 +84,10 @@ impl From<Aead> for seal::Aead {
 pub enum Backend {
     /// The fastest that this machine offers.
     #[default]
-    #[enum_value(name = "Auto: the fastest that this machine offers", nick = "auto")]
+    #[enum_value(
+        name = "Auto: the fastest that this machine offers; a GPU where it has been measured to be",
+        nick = "auto"
+    )]
     Auto,
     /// Plain Rust.
     #[enum_value(name = "Portable: plain Rust, any processor", nick = "portable")]

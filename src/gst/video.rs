@@ -94,6 +94,14 @@ impl Content {
         }
     }
 
+    /// Bytes of every frame, where they are all alike.
+    pub fn frame_bytes(&self) -> Option<usize> {
+        match self {
+            Content::Raw(raw) => Some(raw.layout.payload_bytes()),
+            Content::Opaque(info) => info.as_deref().map(|info| info.size()),
+        }
+    }
+
     /// Bytes of the payload of a buffer.
     pub fn payload_len(&self, buffer: &gst::BufferRef) -> usize {
         match self {

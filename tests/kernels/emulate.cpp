@@ -51,6 +51,8 @@ int main(int count, char** arguments) {
         cpu::launch(blocks, WARPS * 32, order, [&] { encrypt(&plan, src.data(), dst.data()); });
     } else if (name == "decrypt") {
         cpu::launch(blocks, WARPS * 32, order, [&] { decrypt(&plan, src.data(), dst.data()); });
+    } else if (name == "permute") {
+        cpu::launch(blocks, WARPS * 32, order, [&] { permute(&plan, src.data(), dst.data()); });
     } else {
         return 2;
     }

@@ -5,6 +5,7 @@
 // device is lost. FAKE_CUDA_VERSION is what the driver says of itself (12000), FAKE_CUDA_DEVICES how many there are (1).
 #include "cuda_on_cpu.h"
 
+#include "../../kernels/keystream.cu"
 #include "../../kernels/permutation.cu"
 
 #include <deque>
@@ -71,6 +72,7 @@ API cuInit(unsigned) { return OK; }
 API cuDriverGetVersion(int* version) { *version = number("FAKE_CUDA_VERSION", 12000); return OK; }
 API cuDeviceGetCount(int* count) { *count = number("FAKE_CUDA_DEVICES", 1); return OK; }
 API cuDeviceGet(int* device, int ordinal) { *device = ordinal; return ordinal == 0 ? OK : NO_DEVICE; }
+API cuDeviceGetUuid(uint8_t* uuid, int) { std::memset(uuid, 0x5A, 16); return OK; }
 API cuDeviceGetName(char* name, int length, int) { std::snprintf(name, (size_t)length, "Stand-in GPU"); return OK; }
 API cuDeviceGetAttribute(int* value, int attribute, int) {
     *value = attribute == 75 ? 7 : attribute == 76 ? 5 : attribute == 115 ? 1 : 0;  // compute capability 7.5, memory pools
@@ -106,6 +108,7 @@ API cuMemHostAlloc(void** out, size_t bytes, unsigned) { LOCKED; return allocate
 API cuMemFreeHost(void* memory) { LOCKED; drain_all(); std::free(memory); return OK; }
 API cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t bytes, Handle stream) { LOCKED; return copy(to, from, bytes, stream); }
 API cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t bytes, Handle stream) { LOCKED; return copy(to, from, bytes, stream); }
+API cuMemcpyDtoDAsync_v2(void* to, const void* from, size_t bytes, Handle stream) { LOCKED; return copy(to, from, bytes, stream); }
 API cuModuleLoadData(Handle* module, const char* image) {
     LOCKED;
     if (!std::strstr(image, ".target sm_75")) return INVALID;
@@ -132,14 +135,21 @@ API cuLaunchKernel(Handle function, unsigned blocks, unsigned, unsigned, unsigne
     if (fails("launch")) return LOST;
     const std::string name = functions[function];
     const Plan* plan = *(const Plan**)arguments[0];
-    const uint8_t* src = *(const uint8_t**)arguments[1];
-    uint8_t* dst = *(uint8_t**)arguments[2];
-    if ((name != "encrypt" && name != "decrypt") || threads != WARPS * 32) return INVALID;
-    streams[stream].push_back([=] {
-        cpu::launch(blocks, threads, cpu::Order::Shuffled, [=] {
-            if (name == "encrypt") encrypt(plan, src, dst); else decrypt(plan, src, dst);
-        });
-    });
+    if (threads != WARPS * 32) return INVALID;
+    std::function<void()> kernel;
+    if (name == "keystream") {
+        uint8_t* in_place = *(uint8_t**)arguments[1];
+        const uint64_t len = *(const uint64_t*)arguments[2];
+        kernel = [=] { keystream(plan, in_place, len); };
+    } else {
+        const uint8_t* src = *(const uint8_t**)arguments[1];
+        uint8_t* dst = *(uint8_t**)arguments[2];
+        if (name == "encrypt") kernel = [=] { encrypt(plan, src, dst); };
+        else if (name == "decrypt") kernel = [=] { decrypt(plan, src, dst); };
+        else if (name == "permute") kernel = [=] { permute(plan, src, dst); };
+        else return INVALID;
+    }
+    streams[stream].push_back([=] { cpu::launch(blocks, threads, cpu::Order::Shuffled, kernel); });
     return OK;
 }
 API cuGetErrorName(Result error, const char** name) {

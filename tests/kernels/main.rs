@@ -1,8 +1,11 @@
 //! The CUDA kernels, proved without a GPU: their sources run on the CPU, thread by thread in several orders, and must give
 //! what the scalar reference gives, bit for bit; the PTX that is shipped must be that of these sources. `driver` runs the
-//! host side on a stand-in driver; `ptx` runs the PTX itself.
+//! host side on a stand-in driver; `ptx` runs the PTX itself; `exactness` is for a GPU too, where `package`
+//! brings it.
 
 mod driver;
+mod exactness;
+mod package;
 #[path = "../scripts/process.rs"]
 #[allow(dead_code, reason = "the scripts' tests need more of it")]
 mod process;
@@ -86,6 +89,7 @@ fn kernels_on_the_cpu_equal_the_reference() {
         let expected = reference::encrypt(&FrameKey::new(key), &frame);
         let masked: Vec<u8> =
             reference::keystream(&FrameKey::new(key), len).iter().zip(&frame).map(|(k, byte)| k ^ byte).collect();
+        let permuted = permuted(&key, &frame);
         for order in ["forward", "reverse", "shuffled"] {
             let found = run(&program, "keystream", order, &upload(&key, &frame, false));
             assert!(found == masked, "keystream of {len}, {order}");
@@ -93,8 +97,15 @@ fn kernels_on_the_cpu_equal_the_reference() {
             assert!(found == expected, "encrypt {len}, {order}");
             let found = run(&program, "decrypt", order, &upload(&key, &expected, true));
             assert!(found == frame, "decrypt {len}, {order}");
+            let found = run(&program, "permute", order, &upload(&key, &frame, false));
+            assert!(found == permuted, "permute {len}, {order}");
         }
     }
+}
+
+/// One half of the stage, as the reference has it.
+fn permuted(key: &[u8; 32], frame: &[u8]) -> Vec<u8> {
+    reference::permutation(&FrameKey::new(*key), frame.len()).iter().map(|&from| frame[from as usize]).collect()
 }
 
 /// The plan and the frame as they lie in a device's memory: `struct Plan` of `kernels/common.cuh` and what it points to.
@@ -128,7 +139,7 @@ fn device_memory(key: &[u8; 32], frame: &[u8], inverse: bool) -> (Vec<u8>, u64, 
 fn shipped_ptx_equals_the_reference() {
     let read = |name: &str| fs::read_to_string(Path::new(ROOT).join("kernels").join(name)).expect("a PTX");
     let (stage, keystream) = (read("permutation.ptx"), read("keystream.ptx"));
-    let kernels = ["encrypt", "decrypt"].map(|name| ptx::Kernel::decode(&stage, name));
+    let [encrypt, decrypt, permute] = ["encrypt", "decrypt", "permute"].map(|name| ptx::Kernel::decode(&stage, name));
     let masking = ptx::Kernel::decode(&keystream, "keystream");
     let edges = [1, 7, 8, 9, 255, 256, 257, TILE_BYTES - 1, TILE_BYTES, TILE_BYTES + 1, 4 * TILE_BYTES + 1300];
     for (number, len) in edges.into_iter().enumerate() {
@@ -136,8 +147,13 @@ fn shipped_ptx_equals_the_reference() {
         let frame: Vec<u8> = (0..len).map(|i| (i * 89 + (i >> 8) * 7 + 3) as u8).collect();
         let expected = reference::encrypt(&FrameKey::new(key), &frame);
         let warps = Shape::of(len).tiles as u32 + 1;
-        for (kernel, from, to) in [(&kernels[0], &frame, &expected), (&kernels[1], &expected, &frame)] {
-            let (mut memory, src, dst) = device_memory(&key, from, std::ptr::eq(kernel, &kernels[1]));
+        let moved = permuted(&key, &frame);
+        for (kernel, from, to, inverse) in [
+            (&encrypt, &frame, &expected, false),
+            (&decrypt, &expected, &frame, true),
+            (&permute, &frame, &moved, false),
+        ] {
+            let (mut memory, src, dst) = device_memory(&key, from, inverse);
             let parameters = [0, src, dst].map(|address| ptx::GLOBAL + address);
             kernel.run(warps.div_ceil(4), 128, &parameters, &mut memory);
             assert!(memory[dst as usize..] == to[..], "{len} bytes");

@@ -8,7 +8,7 @@ use std::{io::Write, sync::Arc};
 use crate::{
     analysis::keystream::{Keystream, Layout, Stream},
     backend::Backend,
-    cli::error::Failure,
+    cli::{error::Failure, sealing::warn_of_trouble},
 };
 
 /// The keystream
@@ -42,7 +42,12 @@ impl KeystreamArguments {
     /// # Errors
     /// If stdout cannot be written to.
     pub fn run(&self, seed: [u8; 32], backend: Arc<dyn Backend>) -> Result<(), Failure> {
-        let mut keystream = Keystream::new(seed, self.stream, self.layout, backend);
+        let written = self.write(Keystream::new(seed, self.stream, self.layout, backend.clone()));
+        warn_of_trouble(&*backend);
+        written
+    }
+
+    fn write(&self, mut keystream: Keystream) -> Result<(), Failure> {
         let mut stdout = std::io::stdout().lock();
         let mut left = self.bytes;
         while left > 0 {

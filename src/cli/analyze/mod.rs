@@ -10,7 +10,7 @@ mod json;
 mod keystream;
 mod table;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,7 +19,7 @@ use self::{command::CommandCipher, inputs::Input, keystream::KeystreamArguments}
 use super::{
     error::Failure,
     output::{self, PartialFile},
-    sealing::BackendArgument,
+    sealing::{BackendArgument, warn_of_trouble},
 };
 use crate::{
     analysis::{
@@ -33,6 +33,7 @@ use crate::{
         report,
         suite::{self, Judgement, Settings},
     },
+    backend::Backend,
     seal::Profile,
 };
 
@@ -134,8 +135,7 @@ impl Analyze {
     }
 
     /// What is judged, controls last.
-    fn ciphers(&self) -> Result<Vec<Box<dyn Cipher>>, Failure> {
-        let backend = self.backend.choose()?;
+    fn ciphers(&self, backend: &Arc<dyn Backend>) -> Result<Vec<Box<dyn Cipher>>, Failure> {
         let mut ciphers: Vec<Box<dyn Cipher>> = Vec::new();
         if let Some(command) = &self.encrypt_command {
             ciphers.push(Box::new(CommandCipher::new(command)?));
@@ -146,14 +146,15 @@ impl Analyze {
                 ciphers.push(Box::new(ProfileCipher::new(profile, backend.clone())));
             }
             if self.profile.is_empty() {
-                ciphers.push(Box::new(StageCipher::new(backend)));
+                ciphers.push(Box::new(StageCipher::new(backend.clone())));
             }
         }
         Ok(ciphers)
     }
 
     fn judge_all(&self, paths: Vec<PathBuf>) -> Result<Vec<Judged>, Failure> {
-        let mut ciphers = self.ciphers()?;
+        let backend = self.backend.choose()?;
+        let mut ciphers = self.ciphers(&backend)?;
         let studied = ciphers.len();
         ciphers.extend([Box::new(Plain) as Box<dyn Cipher>, Box::new(AesCtr)]);
         let progress = progress(paths.len() * ciphers.len());
@@ -178,6 +179,7 @@ impl Analyze {
             all.push(Judged { input, ciphers: judged });
         }
         progress.finish_and_clear();
+        warn_of_trouble(&*backend);
         Ok(all)
     }
 

@@ -41,7 +41,7 @@ fn write(text: &mut String, old: &Report, new: &Report) -> std::fmt::Result {
         let ratio = row.gb_per_s / before.gb_per_s;
         let aside = old.gcm_gb_per_s(before).zip(new.gcm_gb_per_s(row)).map(|(was, is)| ratio * was / is);
         let aside = aside.map_or(String::new(), |aside| format!("{aside:.2}"));
-        writeln!(text, "  {:38} {:>9.2} {:>9.2} {ratio:>7.2} {aside:>12}", row.stage, before.gb_per_s, row.gb_per_s)?;
+        writeln!(text, "  {:38} {:>9.2} {:>9.2} {ratio:>7.2} {aside:>12}", row.name(), before.gb_per_s, row.gb_per_s)?;
     }
     Ok(())
 }
@@ -55,6 +55,7 @@ mod tests {
         let report = |gcm, encrypt| Report {
             machine: "a machine".into(),
             commit: None,
+            device: None,
             rows: vec![row("aes-256-gcm", gcm), row("encrypt", encrypt)],
         };
         let text = table(&report(8.0, 4.0), &report(4.0, 2.0));

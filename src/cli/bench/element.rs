@@ -12,6 +12,7 @@ use super::{
     stages::{Case, Stage},
 };
 use crate::{
+    backend::Choice,
     cli::{
         error::{Exit, Failure},
         graph::{Graph, News},
@@ -69,7 +70,7 @@ pub fn stage(case: &Case, backend: &BackendArgument) -> Result<Box<dyn Stage>, F
     }
     graph.play()?;
     let frames = buffers(case.picture);
-    let stage = Element {
+    let mut stage = Element {
         graph,
         feed,
         _out: out,
@@ -82,6 +83,11 @@ pub fn stage(case: &Case, backend: &BackendArgument) -> Result<Box<dyn Stage>, F
         profile: case.profile,
     };
     stage.begin(case.picture)?;
+    // With `auto` it is chosen for the frames that have been announced.
+    let stats = element.property::<gst::Structure>("stats");
+    if let Some(choice) = stats.get::<&str>("backend").ok().and_then(|name| Choice::from_name(name).ok()) {
+        stage.backend = choice.name();
+    }
     Ok(Box::new(stage))
 }
 
@@ -161,13 +167,14 @@ impl Stage for Element {
         self.feed.push(buffer).map(drop).map_err(|_| self.failure())
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Result<(), Failure> {
         self.feed.peer_query(&mut gst::query::Drain::new());
         // What has left the queue is being pushed, and no more than that.
         while (self.arrivals().len() as u64) < self.pushed - self.begun {
             std::thread::yield_now();
         }
         self.begun = self.pushed;
+        Ok(())
     }
 
     fn in_parallel(&self) -> bool {

@@ -1,17 +1,19 @@
 //! `bench`: how fast each stage is here, beside memcpy and AES-256-GCM, in alternating rounds.
 //!
 //! In: sizes and formats, or a file. Out: a table or JSON, a comparison with an older run, a plot. Read next: `stages`
-//! (what is measured), `element` (the same through GStreamer), `rounds` (how), `report` (what is told of it).
+//! (what is measured), `on_device` (a GPU by itself), `element` (the same through GStreamer), `rounds` (how), `report`
+//! (what is told of it).
 
 mod compare;
 mod element;
 mod input;
+mod on_device;
 mod plot;
 mod report;
 mod rounds;
 mod stages;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,15 +26,16 @@ use self::{
 use super::{
     error::Failure,
     output::{self, PartialFile},
-    sealing::BackendArgument,
+    sealing::{BackendArgument, warn_of_trouble},
 };
-use crate::{frame::Format, seal::Profile};
+use crate::{backend::Backend, frame::Format, seal::Profile};
 
 /// Measure every stage on this machine, beside memcpy and AES-256-GCM
 ///
 /// The stages of all sizes, formats and thread counts take turns, in ten rounds, so that whatever else the machine does
 /// hits all of them alike. Frames are synthetic, or the first of a file. `threads` are those that share one frame; the
-/// element, which is the whole `chaosenc` in a pipeline, works on so many frames at once instead.
+/// element, which is the whole `chaosenc` in a pipeline, works on so many frames at once instead, and a GPU by itself has
+/// so many in flight.
 #[derive(clap::Args)]
 pub struct Bench {
     /// Picture or video whose first frames are taken
@@ -64,13 +67,16 @@ pub struct Bench {
     /// Time for each row
     #[arg(long, value_name = "S", default_value = "1", value_parser = super::video_arguments::parse_seconds)]
     seconds: Duration,
+    /// Write the JSON to a file too
+    #[arg(long, value_name = "JSON")]
+    save: Option<PathBuf>,
     /// Tell ratios to an older `--json` output
     #[arg(long, value_name = "JSON")]
     compare: Option<PathBuf>,
     /// Draw throughput
     #[arg(long, value_name = "SVG")]
     plot: Option<PathBuf>,
-    /// Overwrite the plot
+    /// Overwrite what is saved or drawn
     #[arg(long)]
     force: bool,
 }
@@ -83,9 +89,17 @@ impl Bench {
     pub fn run(self) -> Result<(), Failure> {
         let old = self.compare.as_deref().map(compare::read).transpose()?;
         let plot = self.plot.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
+        let save = self.save.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
+        let backend = self.backend.choose()?;
         let pictures = self.pictures()?;
         let mut report = Report::of_this_machine();
-        report.rows = self.measure(&pictures)?;
+        report.device = backend.device().map(|device| device.identity().to_string());
+        report.rows = self.measure(&pictures, &backend)?;
+        warn_of_trouble(&*backend);
+        if let Some(file) = save {
+            file.write(report.json().as_bytes())?;
+            file.finish()?;
+        }
         if let Some(file) = plot {
             file.write(plot::draw(&report)?.as_bytes())?;
             file.finish()?;
@@ -114,8 +128,8 @@ impl Bench {
         Ok(pictures)
     }
 
-    fn measure(&self, pictures: &[Picture]) -> Result<Vec<Row>, Failure> {
-        let (profile, backend) = (Profile::from_name(&self.profile).unwrap_or_default(), self.backend.choose()?);
+    fn measure(&self, pictures: &[Picture], backend: &Arc<dyn Backend>) -> Result<Vec<Row>, Failure> {
+        let profile = Profile::from_name(&self.profile).unwrap_or_default();
         let mut stages = Vec::new();
         let mut cases = Vec::new();
         for picture in pictures {

@@ -70,8 +70,7 @@ fn draw_into(report: &Report, svg: &mut String) -> Result<(), Box<dyn std::error
 }
 
 fn name(row: &Row) -> String {
-    let backend = row.backend.as_deref().map_or(String::new(), |backend| format!(" ({backend})"));
-    format!("{}: {}{backend}", row.picture(), row.stage)
+    format!("{}: {}", row.picture(), row.name())
 }
 
 fn ink(row: &Row) -> RGBColor {
@@ -87,7 +86,7 @@ mod tests {
     #[test]
     fn every_row_has_its_bar() {
         let rows = vec![row("memcpy", 12.34), row("encrypt", 4.56)];
-        let svg = draw(&Report { machine: "a machine".into(), commit: None, rows }).expect("draws");
+        let svg = draw(&Report { machine: "a machine".into(), commit: None, device: None, rows }).expect("draws");
         for figure in ["12.34", "4.56", "memcpy", "I420 64x48"] {
             assert!(svg.contains(figure), "{figure}");
         }

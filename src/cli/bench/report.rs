@@ -16,6 +16,9 @@ pub struct Report {
     pub machine: String,
     /// Commit of the checkout that the program lies in, if it lies in one.
     pub commit: Option<String>,
+    /// GPU and driver, where they were measured.
+    #[serde(default)]
+    pub device: Option<String>,
     /// One for each stage, size and format.
     pub rows: Vec<Row>,
 }
@@ -25,7 +28,7 @@ pub struct Report {
 pub struct Row {
     /// `memcpy`, `aes-256-gcm`, `keystream`, `permutation`, `keystream+permutation`, `encrypt`, `decrypt`, `element`.
     pub stage: String,
-    /// Who did the work; null for memcpy.
+    /// Who did the work; null for memcpy on the processor.
     pub backend: Option<String>,
     /// Profile, where it makes a difference.
     pub profile: Option<String>,
@@ -35,12 +38,13 @@ pub struct Row {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// Threads that share a frame; of the element, frames worked on at once.
+    /// Threads that share a frame; of the element, and of a GPU by itself, frames worked on at once.
     pub threads: usize,
     /// Different frames that took turns.
     #[serde(default = "one")]
     pub frames: usize,
-    /// `none`, `device` or `host`: which transfers to a device are in the figures.
+    /// `none`, `device` (from pinned memory to the device and back) or `host` (also to pinned memory and back): which
+    /// transfers are in the figures.
     pub transfers: String,
     /// 10^9 bytes of payload a second.
     pub gb_per_s: f64,
@@ -80,8 +84,7 @@ impl Row {
             height: layout.height(),
             threads: case.threads,
             frames: case.picture.frames.len(),
-            // A GPU's frames come from the host and go back there.
-            transfers: if stage.backend() == Some("cuda") { "host" } else { "none" }.into(),
+            transfers: stage.transfers().into(),
             gb_per_s: fps * case.picture.bytes() as f64 / 1e9,
             fps,
             ms_per_frame_p50: median_ms,
@@ -97,6 +100,18 @@ impl Row {
         (work, &self.format, self.width, self.height, self.threads, self.frames)
     }
 
+    /// Whether a GPU did the work.
+    fn is_on_device(&self) -> bool {
+        self.backend.as_deref() == Some("cuda")
+    }
+
+    /// Stage, backend, profile, and transfers where there are any, for people.
+    pub fn name(&self) -> String {
+        let transfers = self.is_on_device().then_some(self.transfers.as_str());
+        let names = [Some(self.stage.as_str()), self.backend.as_deref(), self.profile.as_deref(), transfers];
+        names.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
     /// Size and format, for people.
     pub fn picture(&self) -> String {
         let several = |count: usize, what: &str| if count == 1 { String::new() } else { format!(", {count} {what}") };
@@ -108,7 +123,7 @@ impl Row {
 impl Report {
     /// Without rows yet.
     pub fn of_this_machine() -> Report {
-        Report { machine: machine(), commit: commit(), rows: Vec::new() }
+        Report { machine: machine(), commit: commit(), device: None, rows: Vec::new() }
     }
 
     /// For programs.
@@ -130,24 +145,36 @@ impl Report {
         self.rows.iter().find(same).map(|row| row.gb_per_s)
     }
 
+    /// Throughput of copying the same frames in the same place: on the processor, on the device, to the device and back.
+    pub fn copy_gb_per_s(&self, row: &Row) -> Option<f64> {
+        let same = |other: &&Row| {
+            let places = (&row.transfers, row.is_on_device()) == (&other.transfers, other.is_on_device());
+            other.stage == "memcpy" && other.picture() == row.picture() && places
+        };
+        self.rows.iter().find(same).map(|row| row.gb_per_s)
+    }
+
     fn write(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "{}; commit {}", self.machine, self.commit.as_deref().unwrap_or("unknown"))?;
+        if let Some(device) = &self.device {
+            writeln!(text, "{device}{ON_DEVICE}")?;
+        }
         let mut picture = String::new();
         for row in &self.rows {
             if row.picture() != picture {
                 picture = row.picture();
                 writeln!(
                     text,
-                    "\n{picture:40} {:>8} {:>9} {:>9} {:>9} {:>7} {:>9} {:>7}",
-                    "GB/s", "fps", "ms p50", "ms p99", "spread", "CPU ms", "of GCM"
+                    "\n{picture:40} {:>8} {:>9} {:>9} {:>9} {:>7} {:>9} {:>7} {:>7}",
+                    "GB/s", "fps", "ms p50", "ms p99", "spread", "CPU ms", "of GCM", "of copy"
                 )?;
             }
-            let names = [Some(row.stage.as_str()), row.backend.as_deref(), row.profile.as_deref()];
-            let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
-            let ratio = self.gcm_gb_per_s(row).map_or(String::new(), |gcm| format!("{:.2}", row.gb_per_s / gcm));
+            let ratio = |to: Option<f64>| to.map_or(String::new(), |to| format!("{:.2}", row.gb_per_s / to));
+            let (gcm, copy) = (ratio(self.gcm_gb_per_s(row)), ratio(self.copy_gb_per_s(row)));
+            let name = row.name();
             writeln!(
                 text,
-                "  {name:38} {:>8.2} {:>9.1} {:>9.3} {:>9.3} {:>6.0}% {:>9.3} {ratio:>7}",
+                "  {name:38} {:>8.2} {:>9.1} {:>9.3} {:>9.3} {:>6.0}% {:>9.3} {gcm:>7} {copy:>7}",
                 row.gb_per_s,
                 row.fps,
                 row.ms_per_frame_p50,
@@ -159,6 +186,11 @@ impl Report {
         Ok(())
     }
 }
+
+/// What the words behind a GPU's stages mean.
+const ON_DEVICE: &str = ": `none` stays in its memory, kernels alone; `device` comes from pinned memory and goes back
+there; `host` comes from a frame's own memory, as the library is used. Of `none` and `device`, as of the element, threads
+are frames in flight. Profiles with an AEAD seal on the processor, and are no faster than that: see aes-256-gcm.";
 
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -224,11 +256,34 @@ pub(super) mod tests {
     fn ratios_are_to_gcm_of_the_same_frames() {
         let other = Row { width: 32, ..row("aes-256-gcm", 100.0) };
         let rows = vec![other, row("aes-256-gcm", 8.0), row("encrypt", 2.0)];
-        let report = Report { machine: "a machine".into(), commit: Some("1234".into()), rows };
+        let report = Report { machine: "a machine".into(), commit: Some("1234".into()), device: None, rows };
         assert_eq!(report.gcm_gb_per_s(&report.rows[2]), Some(8.0));
         let line = report.table().lines().last().map(str::to_owned).unwrap_or_default();
-        assert!(line.contains("encrypt") && line.ends_with("0.25"), "{line}");
+        assert!(line.contains("encrypt") && line.trim_end().ends_with("0.25"), "{line}");
         let again: Report = serde_json::from_str(&report.json()).expect("its own JSON");
         assert_eq!(again.rows, report.rows);
+    }
+
+    #[test]
+    fn what_a_device_does_is_beside_its_own_copies() {
+        let on_device = |stage, transfers: &str, gb_per_s| Row {
+            backend: Some("cuda".into()),
+            transfers: transfers.into(),
+            ..row(stage, gb_per_s)
+        };
+        let rows = vec![
+            row("memcpy", 10.0),
+            on_device("memcpy", "none", 1000.0),
+            on_device("memcpy", "device", 40.0),
+            on_device("keystream", "none", 500.0),
+            on_device("keystream", "device", 30.0),
+            on_device("keystream", "host", 5.0),
+            row("keystream", 4.0),
+        ];
+        let report = Report { machine: "a machine".into(), commit: None, device: Some("A GPU".into()), rows };
+        let copies = report.rows[3..].iter().map(|row| report.copy_gb_per_s(row)).collect::<Vec<_>>();
+        assert_eq!(copies, [Some(1000.0), Some(40.0), None, Some(10.0)]);
+        let table = report.table();
+        assert!(table.contains("keystream cuda device") && table.contains("seal on the processor"), "{table}");
     }
 }

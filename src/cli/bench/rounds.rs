@@ -79,7 +79,7 @@ fn turn(stage: &mut dyn Stage, time: Duration, samples: &mut Samples) -> Result<
             break;
         }
     }
-    stage.drain();
+    stage.drain()?;
     let wall = begun.elapsed();
     samples.turns_fps.push((samples.frames - before) as f64 / wall.as_secs_f64());
     samples.wall += wall;

@@ -5,7 +5,7 @@ use std::{hint::black_box, sync::Arc};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rayon::prelude::*;
 
-use super::input::Picture;
+use super::{input::Picture, on_device};
 use crate::{
     Error,
     backend::{Backend, memory},
@@ -53,13 +53,23 @@ pub trait Stage {
     fn profile(&self) -> Option<Profile> {
         None
     }
+    /// Which transfers to a device are in its figures: `none`, `device` (between pinned memory and the device), `host`
+    /// (also from a frame's own memory to pinned memory and back: the library as it is used).
+    fn transfers(&self) -> &'static str {
+        if self.backend() == Some("cuda") { "host" } else { "none" }
+    }
     /// Does the work of one frame.
     ///
     /// # Errors
     /// If it cannot be done.
     fn run(&mut self) -> Result<(), Failure>;
     /// Waits for frames that are still on their way.
-    fn drain(&mut self) {}
+    ///
+    /// # Errors
+    /// If one of them cannot be done.
+    fn drain(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
     /// Whether several frames are worked on at once.
     fn in_parallel(&self) -> bool {
         false
@@ -95,11 +105,11 @@ pub fn all(case: &Case) -> Result<Vec<Box<dyn Stage>>, Failure> {
         Box::new(Simple { name: "memcpy", backend: None, work: copy }),
         Box::new(Simple { name: "aes-256-gcm", backend: Some("aws-lc"), work: gcm }),
     ];
-    // A GPU does both halves in one pass.
-    if name != "cuda" {
-        stages.push(Box::new(Simple { name: "keystream", backend: Some(name), work: keystream }));
-        stages.push(Box::new(Simple { name: "permutation", backend: Some(name), work: permutation }));
+    if let Some(device) = case.backend.device() {
+        stages.extend(on_device::stages(case, device)?);
     }
+    stages.push(Box::new(Simple { name: "keystream", backend: Some(name), work: keystream }));
+    stages.push(Box::new(Simple { name: "permutation", backend: Some(name), work: permutation }));
     stages.push(Box::new(Simple { name: "keystream+permutation", backend: Some(name), work: both }));
     stages.push(Box::new(Encrypt(Sealing::new(case, engine.clone())?)));
     stages.push(Box::new(Decrypt::new(Sealing::new(case, engine.clone())?, engine)?));
