@@ -1,7 +1,7 @@
 //! Judges ciphers and keystreams: what a figure is, from how many samples, and what it would ideally be.
 //!
 //! In: bytes and words. Out: statistics with their standard scores; never a grade. Read next: [`keystream`] (the chaotic
-//! stage's output for external suites), [`bits`] and [`difference`] (what tells weak variants of the maps from ours).
+//! stage's output for external suites), [`bits`] and [`difference`] (what tells weak variants of the maps from ours), [`sp800_22`] (NIST's tests of randomness).
 
 pub mod bits;
 pub mod difference;
@@ -9,6 +9,7 @@ pub mod finding;
 pub mod keystream;
 pub mod npcr;
 pub mod quantile;
+pub mod sp800_22;
 pub mod uaci;
 
 /// A statistic's largest standard score over the places where it was taken.
