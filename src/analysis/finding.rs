@@ -1,14 +1,12 @@
 //! What is told of a statistic: its value, of how many samples, what is ideal, and between which bounds it passes.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
-/// A statistic of a picture, of a pair of pictures, or of sequences of bits.
+/// A statistic of a picture or of a pair of pictures.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// Its name, as in the tables.
-    pub name: Cow<'static, str>,
+    pub name: &'static str,
     /// Where it was taken: `gray`, `r`, `g`, `b`, or `all`.
     pub channel: &'static str,
     /// The statistic.
@@ -23,18 +21,13 @@ pub struct Finding {
 
 impl Finding {
     /// One without a verdict.
-    pub fn plain(name: impl Into<Cow<'static, str>>, channel: &'static str, value: f64, samples: u64) -> Finding {
-        Finding { name: name.into(), channel, value, samples, ideal: None, critical: [None, None] }
+    pub fn plain(name: &'static str, channel: &'static str, value: f64, samples: u64) -> Finding {
+        Finding { name, channel, value, samples, ideal: None, critical: [None, None] }
     }
 
     /// The same with what is ideal and critical.
     pub fn against(self, ideal: f64, critical: [Option<f64>; 2]) -> Finding {
         Finding { ideal: Some(ideal), critical, ..self }
-    }
-
-    /// The same with what is critical, where nothing is ideal: a P-value may be anything.
-    pub fn bounded(self, critical: [Option<f64>; 2]) -> Finding {
-        Finding { critical, ..self }
     }
 
     /// Whether it lies between the critical values; `None` where there are none.
