@@ -31,7 +31,7 @@ pub struct Analyze {
 }
 
 /// Clap would take an array for a list.
-type Seed = std::sync::Arc<[u8; 32]>;
+pub type Seed = std::sync::Arc<[u8; 32]>;
 
 impl Analyze {
     /// Writes until enough is written, or nobody reads any more.
@@ -56,7 +56,7 @@ impl Analyze {
 }
 
 /// Digits for the first bytes; the rest are zero.
-fn parse_seed(text: &str) -> Result<Seed, String> {
+pub fn parse_seed(text: &str) -> Result<Seed, String> {
     let wrong = || "a seed is up to 64 hexadecimal digits, two for each byte".to_owned();
     let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !digits || text.len() > 64 || !text.len().is_multiple_of(2) {
