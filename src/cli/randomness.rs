@@ -100,7 +100,11 @@ impl Randomness {
             let name = format!("sp800-22 {}", judgement.name());
             judgement.findings(self.alpha).into_iter().map(move |finding| (name.clone(), finding))
         };
-        Ok(self.json(judgements.iter().flat_map(named)))
+        Ok(self.json(judgements.iter().flat_map(named), Some(self.expected_failures(&judgements))))
+    }
+
+    fn expected_failures(&self, judgements: &[Judgement]) -> f64 {
+        judgements.iter().map(|judgement| judgement.expected_failures(self.alpha)).sum()
     }
 
     /// The P-values of all sequences.
@@ -162,7 +166,7 @@ impl Randomness {
             (format!("k-th difference {}", score.place), finding)
         };
         let findings = differences.scores().map(named);
-        Ok(if self.json { self.json(findings) } else { self.difference_table(findings) })
+        Ok(if self.json { self.json(findings, None) } else { self.difference_table(findings) })
     }
 
     fn open(&self) -> Result<Box<dyn Read>, Failure> {
@@ -231,6 +235,8 @@ fn parse_alpha(text: &str) -> Result<f64, String> {
 #[derive(Serialize)]
 struct Report<'a> {
     alpha: f64,
+    /// Verdicts that would be failures on average, were all sequences ideal.
+    expected_failures: Option<f64>,
     metrics: Vec<Metric<'a>>,
 }
 
@@ -252,7 +258,7 @@ struct Metric<'a> {
 }
 
 impl Randomness {
-    fn json(&self, findings: impl Iterator<Item = (String, Finding)>) -> String {
+    fn json(&self, findings: impl Iterator<Item = (String, Finding)>, expected_failures: Option<f64>) -> String {
         let input = self.name();
         let metric = |(test, finding): (String, Finding)| Metric {
             input: &input,
@@ -266,7 +272,7 @@ impl Randomness {
             ideal: finding.ideal,
             critical: finding.critical,
         };
-        let report = Report { alpha: self.alpha, metrics: findings.map(metric).collect() };
+        let report = Report { alpha: self.alpha, expected_failures, metrics: findings.map(metric).collect() };
         serde_json::to_string_pretty(&report).expect("numbers and strings") + "\n"
     }
 
@@ -285,7 +291,7 @@ impl Randomness {
             verdicts.extend(passes);
         }
         let failed = verdicts.iter().filter(|pass| !**pass).count();
-        let by_chance: f64 = judgements.iter().map(|judgement| judgement.expected_failures(self.alpha)).sum();
+        let by_chance = self.expected_failures(judgements);
         let _ = writeln!(
             text,
             "\n{failed} of {} verdicts are failures; were the sequences ideal, {by_chance:.1} would be on average.",
