@@ -1,7 +1,8 @@
 //! `randomness`: statistical tests of the keystream, or of any bytes.
 //!
 //! In: bytes of a file, of stdin, or the chaotic stage's keystream. Out: a table or JSON. The tests are those of
-//! [`sp800_22`], over many sequences at once, and the k-th differences of [`difference`](crate::analysis::difference).
+//! [`sp800_22`](crate::analysis::sp800_22), over many sequences at once, and the k-th differences of
+//! [`difference`](crate::analysis::difference).
 
 use std::{
     fmt::Write,
