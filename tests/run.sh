@@ -9,8 +9,8 @@ cd "$repository"
 
 debug_assertions='profile.release.package.chaosveil.debug-assertions=true'
 venv=$repository/.venv
-# On a machine that has just been given a Python, a test that skips for want of one is a failure.
-export REQUIRE_PYTHON=1
+# On a machine that has just been given Python and dieharder, a test that skips for want of one is a failure.
+export REQUIRE_PYTHON=1 REQUIRE_DIEHARDER=1
 names=() seconds=() failed=()
 
 main() {
@@ -32,7 +32,7 @@ main() {
 }
 
 install() {
-    install_packages "${build_packages[@]}" "${run_packages[@]}" git shellcheck python3-venv
+    install_packages "${build_packages[@]}" "${run_packages[@]}" git shellcheck python3-venv dieharder jq openssl
     require_rust
 }
 

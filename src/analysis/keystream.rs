@@ -69,6 +69,24 @@ impl Keystream {
     }
 }
 
+/// The states of one frame of [`Layout::Lane`], by lane: those that follow one another in one map's sequence. The
+/// logistic-sine system has 192 of a lane, each Lorenz coordinate 64; of the whole keystream, each half of its words is
+/// taken for one.
+pub fn states(frame: &[u8], stream: Stream) -> Vec<Vec<u32>> {
+    let words: Vec<u32> = frame.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    let (lane_words, taking_turns) = match stream {
+        Stream::Combined => (2 * TILE_BLOCKS, 2),
+        Stream::Lss => (TILE_BLOCKS, 1),
+        Stream::Lorenz => (TILE_BLOCKS, 3),
+    };
+    let of_lane = |lane: &[u32]| {
+        (0..taking_turns)
+            .map(|turn| lane.iter().skip(turn).step_by(taking_turns).copied().collect())
+            .collect::<Vec<_>>()
+    };
+    words.chunks(lane_words).flat_map(of_lane).collect()
+}
+
 /// From rows of 32 lanes to 192 words of each lane, group by group.
 fn by_lane(words: &[u64]) -> Vec<u64> {
     let groups = words.chunks_exact(LANES * TILE_BLOCKS);
@@ -122,6 +140,24 @@ mod tests {
             let words = lane::words(&seed);
             assert!(lane_bytes.iter().copied().eq(words.iter().flat_map(|word| word.to_le_bytes())));
         }
+    }
+
+    #[test]
+    fn states_follow_one_another() {
+        // The lane's states as `chaos::lane` steps them: three of t for one of each coordinate.
+        let mut seed = [0; 64];
+        key().output("lanes").fill(&mut seed);
+        let words = lane::words(&seed);
+        let lss = states(&first_frame(Stream::Lss, Layout::Lane), Stream::Lss);
+        let expected: Vec<u8> = words.iter().flat_map(|word| part(*word, Stream::Lss)).collect();
+        assert!(lss[0].iter().flat_map(|state| state.to_le_bytes()).eq(expected));
+        let lorenz = states(&first_frame(Stream::Lorenz, Layout::Lane), Stream::Lorenz);
+        for (coordinate, sequence) in lorenz[..3].iter().enumerate() {
+            let expected: Vec<u8> =
+                words.iter().skip(coordinate).step_by(3).flat_map(|word| part(*word, Stream::Lorenz)).collect();
+            assert!(sequence.iter().flat_map(|state| state.to_le_bytes()).eq(expected), "{coordinate}");
+        }
+        assert_eq!((lss.len(), lorenz.len()), (64 * 32, 3 * 64 * 32));
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //!
 //! ```text
 //!  picture -> cipher (ours, controls, anybody's) -> suite -> findings -> table, JSON, report
-//!  keystream -> bits, difference
+//!  keystream, any bytes -> sp800_22, difference, bits
 //! ```
 //!
 //! Read next: [`suite`] (every metric over one picture and one cipher), [`finding`] (what is told of each), [`cipher`] (what
 //! is judged), then one file for each metric. [`keystream`] is the chaotic stage's output for external suites, [`bits`] and
-//! [`difference`] tell weak variants of the maps from ours.
+//! [`difference`] tell weak variants of the maps from ours, [`sp800_22`] are NIST's tests of randomness.
 
 pub mod bits;
 pub mod cipher;
@@ -30,6 +30,7 @@ pub mod quantile;
 pub mod random;
 pub mod report;
 pub mod robustness;
+pub mod sp800_22;
 pub mod ssim;
 pub mod suite;
 pub mod summary;

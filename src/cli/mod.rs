@@ -36,6 +36,7 @@ mod packets;
 mod picture_file;
 mod picture_type;
 mod pixels;
+mod randomness;
 mod raw_forms;
 mod sealing;
 mod streams;
@@ -75,6 +76,7 @@ enum Command {
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
     Analyze(analyze::Analyze),
+    Randomness(randomness::Randomness),
     Bench(bench::Bench),
     Compare(compare::Compare),
     Doctor(doctor::Doctor),
@@ -103,6 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Decrypt(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Analyze(command) => command.run(),
+        Command::Randomness(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Doctor(command) => command.run(),

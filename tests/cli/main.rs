@@ -9,6 +9,7 @@ mod pictures;
 #[path = "../scripts/process.rs"]
 #[allow(dead_code, reason = "the tests of the scripts use more of it")]
 mod process;
+mod randomness;
 mod raw_videos;
 mod signals;
 mod tracks;

@@ -7,3 +7,4 @@ mod documentation;
 mod metrics;
 mod pipelines;
 mod process;
+mod quality;

@@ -10,6 +10,8 @@ mod json;
 mod keystream;
 mod table;
 
+pub use self::keystream::{Seed, parse_seed};
+
 use std::{path::PathBuf, sync::Arc};
 
 use clap::builder::PossibleValuesParser;
@@ -81,8 +83,8 @@ pub struct Analyze {
     #[arg(long)]
     force: bool,
     /// 64 hexadecimal digits, or fewer, of which all keys, positions and noise are made; a key of no video
-    #[arg(long, value_name = "HEX", value_parser = keystream::parse_seed, default_value = "00")]
-    seed: keystream::Seed,
+    #[arg(long, value_name = "HEX", value_parser = parse_seed, default_value = "00")]
+    seed: Seed,
     #[command(flatten)]
     backend: BackendArgument,
     #[command(flatten)]
