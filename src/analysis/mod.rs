@@ -3,6 +3,7 @@
 //! In: bytes and words. Out: statistics with their standard scores; never a grade. Read next: [`keystream`] (the chaotic
 //! stage's output for external suites), [`bits`] and [`difference`] (what tells weak variants of the maps from ours).
 
+pub mod attack;
 pub mod bits;
 pub mod difference;
 pub mod finding;

@@ -1,0 +1,63 @@
+//! Two frames under one keystream: the XOR of their ciphers is that of their pictures, and who knows one picture reads
+//! the other. Under keys of its own for each frame, two ciphers have nothing in common.
+
+use std::time::Instant;
+
+use super::{
+    Subject,
+    picture::Picture,
+    report::{ALPHA, Outcome, Panel, Row, share_right},
+};
+use crate::{
+    Result,
+    analysis::{npcr::npcr, uaci::uaci},
+};
+
+/// Name of the attack.
+pub const NAME: &str = "keystream-reuse";
+
+/// Runs it on every target: a scene is known, the subject's picture is to be read.
+///
+/// # Errors
+/// What the targets return.
+pub fn run(subject: &Subject) -> Result<Outcome> {
+    let plain = &subject.picture;
+    let known = Picture::scene(plain.width, plain.height, 0).pixels;
+    let mut outcome = Outcome::default();
+    for mut target in subject.masking_targets()? {
+        let ciphers = [target.encrypt(&known)?, target.encrypt(&plain.pixels)?];
+        let started = Instant::now();
+        let both = xor(&ciphers[0], &ciphers[1]);
+        let read = xor(&both, &known);
+        let time = started.elapsed();
+        let findings = vec![
+            share_right(&read, &plain.pixels),
+            npcr("gray", &ciphers[0], &ciphers[1], ALPHA),
+            uaci("gray", &ciphers[0], &ciphers[1], ALPHA),
+        ];
+        let row = Row::judged(NAME, target.name(), findings, time);
+        if outcome.panels.is_empty() {
+            let caption = format!("{:.2} % of pixels right", row.findings[0].value);
+            let [_, cipher] = ciphers;
+            outcome.panels = vec![
+                Panel { title: "plain", picture: plain.clone(), caption: String::new() },
+                Panel { title: "cipher", picture: plain.with(cipher), caption: String::new() },
+                Panel { title: "XOR of two ciphers", picture: plain.with(both), caption: String::new() },
+                Panel { title: "recovered", picture: plain.with(read), caption },
+            ];
+        }
+        outcome.rows.push(Row {
+            needs: "two ciphers, and the picture of one of them".into(),
+            work: format!("{} XORs", 2 * plain.pixels.len()),
+            reason: target.defence().unwrap_or(BROKEN),
+            ..row
+        });
+    }
+    Ok(outcome)
+}
+
+const BROKEN: &str = "the keystream stands in both ciphers and falls out of their XOR";
+
+fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
+    a.iter().zip(b).map(|(a, b)| a ^ b).collect()
+}
