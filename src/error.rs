@@ -106,6 +106,9 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     Random,
+    /// A program of the user's that failed.
+    #[error("{0}")]
+    Command(String),
     /// Reading or writing failed.
     #[error("{what}: {source}")]
     Io {

@@ -4,11 +4,10 @@
 //! one the test says so and passes, unless REQUIRE_PYTHON=1. A passphrase is left out: its cost cannot be lowered, and
 //! the group that it opens is read the other way round in `format_vectors`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+#[path = "scripts/python.rs"]
+mod python;
+
+use std::{fs, path::Path, process::Command};
 
 use gstchaosveil::{
     backend::{self, Choice},
@@ -16,13 +15,15 @@ use gstchaosveil::{
 };
 use serde_json::{Value, json};
 
+use python::python;
+
 /// With segments and tiles of every kind; frames of several segments where no stage makes Python slow.
 const LENGTHS: [usize; 6] = [0, 1, 257, 5000, 49_152, 60_000];
 const LONG: usize = SEGMENT_BYTES + 1;
 
 #[test]
 fn opens_every_kind_of_stream() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("blake3, cryptography") else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let (identity, preshared) = (dir.path().join("identity"), dir.path().join("psk"));
     let recipient = create_identity(&identity).expect("written");
@@ -114,15 +115,4 @@ fn read(python: &Path, arguments: &[&Path]) -> Value {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn python() -> Option<PathBuf> {
-    let path = std::env::var_os("CHAOSVEIL_PYTHON").map_or_else(|| root().join(".venv/bin/python"), PathBuf::from);
-    if Command::new(&path).args(["-c", "import blake3, cryptography"]).output().is_ok_and(|o| o.status.success()) {
-        return Some(path);
-    }
-    let reason = format!("{} is no Python with tests/requirements.txt installed", path.display());
-    assert!(std::env::var_os("REQUIRE_PYTHON").is_none_or(|value| value != "1"), "{reason}");
-    println!("skipped: {reason}");
-    None
 }

@@ -42,9 +42,24 @@ impl Finding {
     }
 }
 
+/// A figure in six digits that matter, for people.
+pub fn figure(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let digits = 5 - (value.abs().max(1e-2).log10().floor() as i32).clamp(-2, 5);
+    format!("{value:.*}", digits as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_have_six_digits() {
+        let figures = [7.997193, 99.609375, 0.0123456, 0.0, 255.0, 1234567.8, f64::INFINITY].map(figure);
+        assert_eq!(figures, ["7.99719", "99.6094", "0.0123456", "0.0000000", "255.000", "1234568", "inf"]);
+    }
 
     #[test]
     fn bounds_decide() {

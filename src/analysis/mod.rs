@@ -1,15 +1,39 @@
 //! Judges ciphers and keystreams: what a figure is, from how many samples, and what it would ideally be.
 //!
-//! In: bytes and words. Out: statistics with their standard scores; never a grade. Read next: [`keystream`] (the chaotic
-//! stage's output for external suites), [`bits`] and [`difference`] (what tells weak variants of the maps from ours).
+//! In: pictures, bytes and words. Out: statistics with sample size, ideal and critical values; never a grade. Good
+//! statistics are necessary for a cipher, and prove nothing.
+//!
+//! ```text
+//!  picture -> cipher (ours, controls, anybody's) -> suite -> findings -> table, JSON, report
+//!  keystream -> bits, difference
+//! ```
+//!
+//! Read next: [`suite`] (every metric over one picture and one cipher), [`finding`] (what is told of each), [`cipher`] (what
+//! is judged), then one file for each metric. [`keystream`] is the chaotic stage's output for external suites, [`bits`] and
+//! [`difference`] tell weak variants of the maps from ours.
 
 pub mod attack;
 pub mod bits;
+pub mod cipher;
+pub mod compression;
+pub mod correlation;
 pub mod difference;
+pub mod entropy;
 pub mod finding;
+pub mod histogram;
 pub mod keystream;
+pub mod local_entropy;
+pub mod mse;
+pub mod nc;
 pub mod npcr;
+pub mod picture;
 pub mod quantile;
+pub mod random;
+pub mod report;
+pub mod robustness;
+pub mod ssim;
+pub mod suite;
+pub mod summary;
 pub mod uaci;
 
 /// A statistic's largest standard score over the places where it was taken.

@@ -147,6 +147,9 @@ fn judge(error: &Error) -> (Exit, Option<&'static str>) {
         Error::BackendUnavailable { .. } => (Exit::Missing, Some("`chaosveil doctor` tells what this machine offers")),
         Error::Metrics { .. } => (Exit::Missing, Some("name a free port of this machine: --metrics 127.0.0.1:9464")),
         Error::Io { source, .. } => judge_io(source.kind()),
+        Error::Command(_) => {
+            (Exit::Other, Some("run the command by itself, with real names in place of {in}, {out} and {key}"))
+        }
         Error::KeyExhausted(_) | Error::Forked | Error::Random => (Exit::Other, None),
     }
 }

@@ -109,14 +109,14 @@ impl StreamKeys {
     }
 
     /// Key of the chaotic stage for one frame.
-    pub(super) fn frame_key(&self, epoch: u32, counter: u64, segments: u32, authenticator: &[u8]) -> FrameKey {
+    pub(crate) fn frame_key(&self, epoch: u32, counter: u64, segments: u32, authenticator: &[u8]) -> FrameKey {
         let parts: [&[u8]; 5] =
             [&self.stream_id, &epoch.to_le_bytes(), &counter.to_le_bytes(), &segments.to_le_bytes(), authenticator];
         FrameKey::new(*keyed(&self.chaos, &parts).as_bytes())
     }
 
     /// Seals in place and returns the tag.
-    pub(super) fn seal(&self, counter: u64, index: u32, aad: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG_BYTES]> {
+    pub(crate) fn seal(&self, counter: u64, index: u32, aad: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG_BYTES]> {
         let tag = self
             .seal
             .seal_in_place_separate_tag(nonce(counter, index), lc::Aad::from(aad), bytes)

@@ -1,5 +1,6 @@
 //! The command line as its users meet it: the built program, its files, its exit codes.
 
+mod analyze;
 mod bench;
 mod clips;
 mod damage;

@@ -1,45 +1,48 @@
-//! `analyze`: what can be said of the cipher's output. So far the keystream itself, for suites of others.
+//! The keystream itself, for suites of others.
+//!
+//! `chaosveil analyze --keystream-stdout | RNG_test stdin64`. It is that of successive frames, each under a key of its own,
+//! as in a video. A closed pipe ends it.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc};
 
-use super::{error::Failure, sealing::BackendArgument};
-use crate::analysis::keystream::{Keystream, Layout, Stream};
+use crate::{
+    analysis::keystream::{Keystream, Layout, Stream},
+    backend::Backend,
+    cli::error::Failure,
+};
 
-/// Write the chaotic stage's keystream to stdout, for PractRand, dieharder or TestU01
-///
-/// `chaosveil analyze --keystream-stdout | RNG_test stdin64`. It is that of successive frames, each under a key of its
-/// own, as in a video. A closed pipe ends it.
+/// The keystream
 #[derive(clap::Args)]
-pub struct Analyze {
-    /// Write keystream to stdout
-    #[arg(long, required = true)]
+pub struct KeystreamArguments {
+    /// Write the chaotic stage's keystream to stdout instead, for PractRand, dieharder or TestU01
+    #[arg(long, help_heading = "Keystream", conflicts_with_all = ["inputs", "plain", "encrypt_command", "report", "json"])]
     keystream_stdout: bool,
     /// All of the keystream, or the bits that one map gives
-    #[arg(long, value_enum, default_value_t = Stream::Combined)]
+    #[arg(long, help_heading = "Keystream", value_enum, default_value_t = Stream::Combined)]
     stream: Stream,
     /// As frames are masked with it, or lane by lane
-    #[arg(long, value_enum, default_value_t = Layout::Interleaved)]
+    #[arg(long, help_heading = "Keystream", value_enum, default_value_t = Layout::Interleaved)]
     layout: Layout,
-    /// 64 hexadecimal digits, of which all keys are made; a key of no video
-    #[arg(long, value_name = "HEX", value_parser = parse_seed, default_value = "00")]
-    seed: Seed,
     /// End after so many bytes
-    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
+    #[arg(long, help_heading = "Keystream", value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
     bytes: u64,
-    #[command(flatten)]
-    backend: BackendArgument,
 }
 
 /// Clap would take an array for a list.
-type Seed = std::sync::Arc<[u8; 32]>;
+pub type Seed = Arc<[u8; 32]>;
 
-impl Analyze {
+impl KeystreamArguments {
+    /// Whether nothing else is wanted.
+    pub fn is_asked_for(&self) -> bool {
+        self.keystream_stdout
+    }
+
     /// Writes until enough is written, or nobody reads any more.
     ///
     /// # Errors
     /// If stdout cannot be written to.
-    pub fn run(self) -> Result<(), Failure> {
-        let mut keystream = Keystream::new(*self.seed, self.stream, self.layout, self.backend.choose()?);
+    pub fn run(&self, seed: [u8; 32], backend: Arc<dyn Backend>) -> Result<(), Failure> {
+        let mut keystream = Keystream::new(seed, self.stream, self.layout, backend);
         let mut stdout = std::io::stdout().lock();
         let mut left = self.bytes;
         while left > 0 {
@@ -56,7 +59,7 @@ impl Analyze {
 }
 
 /// Digits for the first bytes; the rest are zero.
-fn parse_seed(text: &str) -> Result<Seed, String> {
+pub fn parse_seed(text: &str) -> Result<Seed, String> {
     let wrong = || "a seed is up to 64 hexadecimal digits, two for each byte".to_owned();
     let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !digits || text.len() > 64 || !text.len().is_multiple_of(2) {

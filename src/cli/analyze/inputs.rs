@@ -1,0 +1,106 @@
+//! Pictures to judge: read, found in folders, brought to eight bits a sample.
+
+use std::path::{Path, PathBuf};
+
+use image::DynamicImage;
+
+use crate::{
+    analysis::picture::Picture,
+    cli::{
+        endpoint,
+        error::{Exit, Failure},
+        folder,
+        picture_type::{self, PictureType},
+        pixels::Pixels,
+    },
+    frame::Plane,
+    seal::CipherPicture,
+};
+
+/// A picture and its name.
+pub struct Input {
+    /// As the user knows it.
+    pub name: String,
+    /// What is judged.
+    pub picture: Picture,
+}
+
+/// The pictures that arguments name: files as they are, of folders what has a picture's extension.
+///
+/// # Errors
+/// If a folder cannot be read, or none is found.
+pub fn collect(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut paths = Vec::new();
+    for argument in arguments {
+        if !argument.is_dir() {
+            paths.push(argument.clone());
+            continue;
+        }
+        let before = paths.len();
+        let found = folder::files(argument)?.into_iter().filter(|name| PictureType::of_path(name).is_some());
+        paths.extend(found.map(|name| argument.join(name)));
+        if paths.len() == before {
+            return Err(Failure::new(Exit::Missing, format!("{} holds no picture", argument.display()))
+                .advise(format!("pictures end in {}", PictureType::extensions())));
+        }
+    }
+    Ok(paths)
+}
+
+/// Reads a picture: gray stays gray, everything else becomes RGB; more than eight bits lose the lower ones.
+///
+/// # Errors
+/// If it cannot be read or decoded.
+pub fn read(path: &Path) -> Result<Input, Failure> {
+    Ok(Input { name: path.display().to_string(), picture: picture_of(decode(path)?) })
+}
+
+/// Reads a plain and a cipher picture of equal shape. Of a cipher picture of ours only the rows of the picture itself
+/// count: what stands below them are headers.
+///
+/// # Errors
+/// If one cannot be read, or they are of different shapes.
+pub fn read_pair(plain: &Path, cipher: &Path) -> Result<(Input, Picture), Failure> {
+    let input = read(plain)?;
+    let decoded = decode(cipher)?;
+    let rows = rows_of_ours(&decoded);
+    let mut picture = picture_of(decoded);
+    if let Some(rows) = rows {
+        picture.height = rows;
+        picture.bytes.truncate(picture.width * rows * picture.channels);
+    }
+    if picture.shape() != input.picture.shape() {
+        let shape = |picture: &Picture| {
+            let kind = if picture.channels == 1 { "gray" } else { "RGB" };
+            format!("{} x {} {kind}", picture.width, picture.height)
+        };
+        let message =
+            format!("{} is {}, {} is {}", input.name, shape(&input.picture), cipher.display(), shape(&picture));
+        return Err(Failure::usage(message).advise("a pair has the same size and the same channels"));
+    }
+    Ok((input, picture))
+}
+
+fn decode(path: &Path) -> Result<DynamicImage, Failure> {
+    let name = path.display().to_string();
+    let file = endpoint::read_frame(&name, endpoint::open(path)?)?;
+    picture_type::decode(&file).map_err(|failure| failure.about(name))
+}
+
+/// Rows of the picture inside a cipher picture of ours.
+fn rows_of_ours(image: &DynamicImage) -> Option<usize> {
+    let pixels = Pixels::from_image(image.clone()).ok()?;
+    let stride = pixels.layout.planes()[0].row_bytes;
+    let plane = Plane { data: &pixels.bytes, stride };
+    let frame = CipherPicture::default().read_headers(&pixels.layout, &[plane]).ok()?;
+    Some(frame.height() as usize)
+}
+
+/// The samples of a decoded picture.
+pub fn picture_of(image: DynamicImage) -> Picture {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    match image.color().has_color() {
+        true => Picture { width, height, channels: 3, bytes: image.into_rgb8().into_raw() },
+        false => Picture { width, height, channels: 1, bytes: image.into_luma8().into_raw() },
+    }
+}
