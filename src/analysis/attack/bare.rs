@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use super::{picture::Chance, target::Target};
+use super::target::Target;
 use crate::{
     Result,
+    analysis::random::Random,
     backend::Backend,
     chaos::{FrameKey, FramePlan},
 };
@@ -70,8 +71,8 @@ const WARM_UP: usize = 200;
 impl Logistic {
     /// Both orbits' starts are drawn from the seed.
     pub fn new(seed: &[u8; 32]) -> Logistic {
-        let mut chance = Chance::new(seed, 0);
-        Logistic { start: [0; 2].map(|_| chance.uniform()) }
+        let mut random = Random::new(seed, "logistic");
+        Logistic { start: [0; 2].map(|_| random.unit()) }
     }
 
     /// `p` with `dst[i] = src[p[i]]`.

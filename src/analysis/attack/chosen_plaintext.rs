@@ -24,25 +24,25 @@ pub const NAME: &str = "chosen-plaintext";
 pub fn run(subject: &Subject) -> Result<Outcome> {
     let plain = &subject.picture;
     let mut outcome = Outcome::default();
-    for mut target in subject.permuting_targets()? {
+    for mut target in subject.permuting_targets() {
         let started = Instant::now();
-        let key = recover(&mut *target, plain.pixels.len())?;
-        let cipher = target.encrypt(&plain.pixels)?;
+        let key = recover(&mut *target, plain.bytes.len())?;
+        let cipher = target.encrypt(&plain.bytes)?;
         let read = key.decrypt(&cipher);
         let time = started.elapsed();
-        let pictures = chosen_pictures(plain.pixels.len());
-        let row = Row::judged(NAME, target.name(), vec![share_right(&read, &plain.pixels)], time);
+        let pictures = chosen_pictures(plain.bytes.len());
+        let row = Row::judged(NAME, target.name(), vec![share_right(&read, &plain.bytes)], time);
         if outcome.panels.is_empty() {
-            let caption = format!("{:.2} % of pixels right", row.findings[0].value);
+            let caption = format!("{:.2} % right", row.findings[0].value);
             outcome.panels = vec![
                 Panel { title: "plain", picture: plain.clone(), caption: String::new() },
-                Panel { title: "cipher", picture: plain.with(cipher), caption: String::new() },
-                Panel { title: "recovered", picture: plain.with(read), caption },
+                Panel { title: "cipher", picture: plain.with_bytes(cipher), caption: String::new() },
+                Panel { title: "recovered", picture: plain.with_bytes(read), caption },
             ];
         }
         outcome.rows.push(Row {
             needs: format!("{pictures} chosen pictures and their ciphers, no key"),
-            work: format!("{} XORs", pictures * plain.pixels.len()),
+            work: format!("{} XORs", pictures * plain.bytes.len()),
             reason: target.defence().unwrap_or(BROKEN),
             ..row
         });

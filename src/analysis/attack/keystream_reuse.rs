@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::{
     Subject,
-    picture::Picture,
     report::{ALPHA, Outcome, Panel, Row, share_right},
+    scene::scene,
 };
 use crate::{
     Result,
@@ -22,33 +22,33 @@ pub const NAME: &str = "keystream-reuse";
 /// What the targets return.
 pub fn run(subject: &Subject) -> Result<Outcome> {
     let plain = &subject.picture;
-    let known = Picture::scene(plain.width, plain.height, 0).pixels;
+    let known = scene(plain, 0).bytes;
     let mut outcome = Outcome::default();
-    for mut target in subject.masking_targets()? {
-        let ciphers = [target.encrypt(&known)?, target.encrypt(&plain.pixels)?];
+    for mut target in subject.masking_targets() {
+        let ciphers = [target.encrypt(&known)?, target.encrypt(&plain.bytes)?];
         let started = Instant::now();
         let both = xor(&ciphers[0], &ciphers[1]);
         let read = xor(&both, &known);
         let time = started.elapsed();
         let findings = vec![
-            share_right(&read, &plain.pixels),
-            npcr("gray", &ciphers[0], &ciphers[1], ALPHA),
-            uaci("gray", &ciphers[0], &ciphers[1], ALPHA),
+            share_right(&read, &plain.bytes),
+            npcr("all", &ciphers[0], &ciphers[1], ALPHA),
+            uaci("all", &ciphers[0], &ciphers[1], ALPHA),
         ];
         let row = Row::judged(NAME, target.name(), findings, time);
         if outcome.panels.is_empty() {
-            let caption = format!("{:.2} % of pixels right", row.findings[0].value);
+            let caption = format!("{:.2} % right", row.findings[0].value);
             let [_, cipher] = ciphers;
             outcome.panels = vec![
                 Panel { title: "plain", picture: plain.clone(), caption: String::new() },
-                Panel { title: "cipher", picture: plain.with(cipher), caption: String::new() },
-                Panel { title: "XOR of two ciphers", picture: plain.with(both), caption: String::new() },
-                Panel { title: "recovered", picture: plain.with(read), caption },
+                Panel { title: "cipher", picture: plain.with_bytes(cipher), caption: String::new() },
+                Panel { title: "XOR of two ciphers", picture: plain.with_bytes(both), caption: String::new() },
+                Panel { title: "recovered", picture: plain.with_bytes(read), caption },
             ];
         }
         outcome.rows.push(Row {
             needs: "two ciphers, and the picture of one of them".into(),
-            work: format!("{} XORs", 2 * plain.pixels.len()),
+            work: format!("{} XORs", 2 * plain.bytes.len()),
             reason: target.defence().unwrap_or(BROKEN),
             ..row
         });

@@ -9,8 +9,8 @@ use std::time::Instant;
 use super::{
     Subject,
     equivalent_key::EquivalentKey,
-    picture::Picture,
     report::{Outcome, Panel, Row, share_right},
+    scene::scene,
 };
 use crate::Result;
 
@@ -26,27 +26,27 @@ const KNOWN: [usize; 5] = [2, 3, 4, 6, MOST_PICTURES];
 pub fn run(subject: &Subject) -> Result<Outcome> {
     let plain = &subject.picture;
     let mut outcome = Outcome::default();
-    for mut target in subject.permuting_targets()? {
+    for mut target in subject.permuting_targets() {
         let mut known = Vec::new();
         for number in 0..MOST_PICTURES as u64 {
-            let plain = Picture::scene(plain.width, plain.height, number).pixels;
+            let plain = scene(plain, number).bytes;
             known.push(Known { cipher: target.encrypt(&plain)?, plain });
         }
-        let cipher = target.encrypt(&plain.pixels)?;
+        let cipher = target.encrypt(&plain.bytes)?;
         let counts = if target.defence().is_none() { &KNOWN[..] } else { &KNOWN[KNOWN.len() - 1..] };
         for &count in counts {
             let started = Instant::now();
             let read = recover(&known[..count]).decrypt(&cipher);
-            let row = Row::judged(NAME, target.name(), vec![share_right(&read, &plain.pixels)], started.elapsed());
+            let row = Row::judged(NAME, target.name(), vec![share_right(&read, &plain.bytes)], started.elapsed());
             // Of the first target, whatever came last: most pictures.
             if outcome.rows.len() < KNOWN.len() {
                 let title = "recovered";
-                let caption = format!("{count} known: {:.1} % of pixels right", row.findings[0].value);
-                outcome.panels.push(Panel { title, picture: plain.with(read), caption });
+                let caption = format!("{count} known: {:.1} % right", row.findings[0].value);
+                outcome.panels.push(Panel { title, picture: plain.with_bytes(read), caption });
             }
             outcome.rows.push(Row {
                 needs: format!("{count} known pictures with grain and their ciphers, no key"),
-                work: format!("two sorts of {} pixels", plain.pixels.len()),
+                work: format!("two sorts of {} pixels", plain.bytes.len()),
                 reason: target.defence().unwrap_or(BROKEN),
                 ..row
             });

@@ -10,13 +10,12 @@ use super::{
     flat_tile::{self, BrokenTile, HIGH_PLANES, break_tile},
     lorenz_state::{Search, Shapes, Window, search},
     lss_state,
-    picture::{Chance, Picture},
     report::{Outcome, Panel, Row},
-    target::{Sealed, Target},
+    target::{Stream, Target},
 };
 use crate::{
     Result,
-    analysis::{finding::Finding, keystream::mantissas},
+    analysis::{finding::Finding, keystream::mantissas, picture::Picture, random::Random},
     chaos::{
         BLOCK_BYTES, LANE_SEED_BYTES, TILE_BLOCKS, TILE_BYTES,
         lane::{self, Lane, WARM_UP},
@@ -52,8 +51,8 @@ pub fn run(subject: &Subject) -> Result<Outcome> {
 
 /// Seeds of the lanes under attack.
 fn seeds(subject: &Subject, lanes: u64) -> impl Iterator<Item = [u8; LANE_SEED_BYTES]> {
-    let mut chance = Chance::new(&subject.seed, 1);
-    (0..lanes).map(move |_| chance.bytes())
+    let mut random = Random::new(&subject.seed, "lanes");
+    (0..lanes).map(move |_| random.array())
 }
 
 fn lorenz_row(subject: &Subject, shapes: &Shapes) -> Row {
@@ -166,10 +165,11 @@ fn lss_window(lane: &Lane) -> Option<(Lane, lss_state::Window)> {
 /// The picture between two bars, as a film on a screen of another shape: each two thirds of a tile, and together with it
 /// at least a whole one.
 fn with_bars(picture: &Picture) -> Picture {
-    let rows = (TILE_BYTES * 2 / 3).div_ceil(picture.width);
-    let bar = vec![BAR; rows * picture.width];
-    let pixels = [&bar[..], &picture.pixels, &bar].concat();
-    Picture { height: picture.height + 2 * rows, pixels, ..*picture }
+    let row_bytes = picture.width * picture.channels;
+    let rows = (TILE_BYTES * 2 / 3).div_ceil(row_bytes);
+    let bar = vec![BAR; rows * row_bytes];
+    let bytes = [&bar[..], &picture.bytes, &bar].concat();
+    Picture { height: picture.height + 2 * rows, bytes, ..*picture }
 }
 
 /// The broken tiles of a cipher frame.
@@ -180,12 +180,12 @@ fn broken_tiles(cipher: &[u8], shapes: &Shapes) -> Vec<(usize, BrokenTile)> {
 }
 
 fn broken_frame(subject: &Subject, frame: &Picture, shapes: &Shapes) -> Result<(Row, Vec<Panel>)> {
-    let cipher = subject.seal(Profile::Chaos, &frame.pixels)?;
+    let cipher = subject.seal(Profile::Chaos, &frame.bytes)?;
     let started = Instant::now();
     let broken = broken_tiles(&cipher, shapes);
     let time = started.elapsed();
     let tiles = cipher.len() / TILE_BYTES;
-    let score = Score::of(&frame.pixels, &broken);
+    let score = Score::of(&frame.bytes, &broken);
     let row = Row {
         attack: NAME,
         target: "chaos",
@@ -240,7 +240,7 @@ impl Score {
 
 /// A tile of the cipher, one block a row, and what was read of it.
 fn panels(cipher: &[u8], number: usize, tile: &BrokenTile) -> Vec<Panel> {
-    let picture = |pixels: Vec<u8>| Picture { width: BLOCK_BYTES, height: TILE_BLOCKS, pixels };
+    let picture = |bytes: Vec<u8>| Picture { width: BLOCK_BYTES, height: TILE_BLOCKS, channels: 1, bytes };
     let sealed = cipher[number * TILE_BYTES..][..TILE_BYTES].to_vec();
     let read = tile.planes.iter().zip(&sealed).map(|(planes, &byte)| planes.unwrap_or(byte)).collect();
     let rows = tile.rows().count();
@@ -255,7 +255,7 @@ fn panels(cipher: &[u8], number: usize, tile: &BrokenTile) -> Vec<Panel> {
 }
 
 fn hardened_row(subject: &Subject, frame: &Picture, shapes: &Shapes) -> Result<Row> {
-    let cipher = subject.seal(Profile::Hardened, &frame.pixels)?;
+    let cipher = subject.seal(Profile::Hardened, &frame.bytes)?;
     let started = Instant::now();
     let broken = broken_tiles(&cipher, shapes);
     let tiles = cipher.len() / TILE_BYTES;
@@ -275,6 +275,6 @@ fn hardened_row(subject: &Subject, frame: &Picture, shapes: &Shapes) -> Result<R
 impl Subject {
     /// One frame of a stream of the given profile.
     fn seal(&self, profile: Profile, frame: &[u8]) -> Result<Vec<u8>> {
-        Sealed::new(profile, &self.seed, self.engine.clone())?.encrypt(frame)
+        Stream::new(profile, &self.seed, self.backend.clone()).encrypt(frame)
     }
 }

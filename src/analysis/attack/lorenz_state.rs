@@ -17,11 +17,14 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use super::{lattice::small_multiples, picture::Chance};
-use crate::chaos::{
-    LANE_SEED_BYTES,
-    lane::{Lane, ROUNDS, WARM_UP},
-    lorenz,
+use super::lattice::small_multiples;
+use crate::{
+    analysis::random::Random,
+    chaos::{
+        LANE_SEED_BYTES,
+        lane::{Lane, ROUNDS, WARM_UP},
+        lorenz,
+    },
 };
 
 /// Values that a head can have: 20 bits.
@@ -112,9 +115,9 @@ impl Shapes {
     /// Those of orbits that the attacker lets run from random states.
     pub fn observed() -> Shapes {
         let mut counts: HashMap<Shape, u64> = HashMap::new();
-        let mut chance = Chance::new(b"orbits", 0);
+        let mut random = Random::new(&[0; 32], "orbits");
         for _ in 0..OBSERVED_LANES {
-            let orbit = orbit(&chance.bytes());
+            let orbit = orbit(&random.array());
             for states in orbit.windows(3) {
                 *counts.entry(Shape::of([states[0], states[1], states[2]])).or_default() += 1;
             }
@@ -255,8 +258,8 @@ mod tests {
         Window::of(*words.first_chunk().expect("three states"))
     }
 
-    fn state_of(lane: u64, round: usize) -> Vec<(f64, f64, f64)> {
-        orbit(&Chance::new(b"lorenz state test", lane).bytes())[round..].to_vec()
+    fn state_of(lane: u8, round: usize) -> Vec<(f64, f64, f64)> {
+        orbit(&Random::new(&[lane; 32], "lorenz state test").array())[round..].to_vec()
     }
 
     #[test]
@@ -279,9 +282,9 @@ mod tests {
     #[test]
     fn noise_has_no_state() {
         let shapes = Shapes::observed();
-        let mut chance = Chance::new(b"noise", 0);
+        let mut random = Random::new(&[0; 32], "noise");
         for _ in 0..40 {
-            let words = [0; Window::WORDS].map(|_| u32::from_le_bytes(chance.bytes()));
+            let words = [0; Window::WORDS].map(|_| u32::from_le_bytes(random.array()));
             assert_eq!(search(&shapes, &Window::of(words)).state, None);
         }
     }

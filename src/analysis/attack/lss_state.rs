@@ -12,9 +12,9 @@ pub const HEADS: u64 = 1 << 20;
 /// Least `w - s/4` that the attack is run on: what is smaller loses the parameter in rounding.
 const LEAST_SLOPE: f64 = 1.0 / 512.0;
 /// How far an estimate of the state after next may be off, in units of its last bit.
-const TOLERANCE: u32 = 1 << 12;
+const TOLERANCE: u32 = 1 << 14;
 /// Parameters on either side of an estimate that are tried.
-const NEIGHBOURS: i64 = 512;
+const NEIGHBOURS: i64 = 4096;
 /// Lanes have parameters that are odd multiples of this: 2^-51 (`chaos::lane`).
 const UNIT: f64 = 1.0 / (1u64 << 51) as f64;
 /// Following words that must agree: the first few cannot tell neighbouring parameters apart.

@@ -19,19 +19,18 @@ pub mod lane;
 mod lattice;
 pub mod lorenz_state;
 pub mod lss_state;
-pub mod picture;
 pub mod report;
+pub mod scene;
 pub mod target;
 
-use bare::{BareStage, Logistic};
-use picture::Picture;
-use report::Outcome;
-use target::{Sealed, Target};
+use std::sync::Arc;
 
-use crate::{
-    Error, Result,
-    seal::{Engine, Profile},
-};
+use bare::{BareStage, Logistic};
+use report::Outcome;
+use target::{Stream, Target};
+
+use super::picture::Picture;
+use crate::{Error, Result, backend::Backend, seal::Profile};
 
 /// The attacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -75,47 +74,47 @@ impl Attack {
     }
 }
 
-/// Fewest pixels of a subject: of fewer, shares say little.
-pub const LEAST_PIXELS: usize = 4096;
+/// Fewest samples of a subject: of fewer, shares say little.
+pub const LEAST_SAMPLES: usize = 4096;
 
-/// What attacks are run on, and under which throw-away keys.
+/// What attacks are run on, and under which throw-away keys. Each sample of a colour picture is a pixel to the attacks.
 pub struct Subject {
     picture: Picture,
     seed: [u8; 32],
-    engine: Engine,
+    backend: Arc<dyn Backend>,
 }
 
 impl Subject {
     /// `picture` is to be read by the attacks; all keys come from `seed`.
     ///
     /// # Errors
-    /// [`Error::Geometry`] for a picture of fewer than [`LEAST_PIXELS`].
-    pub fn new(picture: Picture, seed: [u8; 32], engine: Engine) -> Result<Subject> {
-        match picture.pixels.len() < LEAST_PIXELS {
+    /// [`Error::Geometry`] for a picture of fewer than [`LEAST_SAMPLES`].
+    pub fn new(picture: Picture, seed: [u8; 32], backend: Arc<dyn Backend>) -> Result<Subject> {
+        match picture.bytes.len() < LEAST_SAMPLES {
             true => Err(Error::Geometry(format!(
-                "{}x{} has fewer than {LEAST_PIXELS} pixels, too few for shares to say much",
+                "{} x {} pixels have fewer than {LEAST_SAMPLES} samples, too few for shares to say much",
                 picture.width, picture.height
             ))),
-            false => Ok(Subject { picture, seed, engine }),
+            false => Ok(Subject { picture, seed, backend }),
         }
     }
 
     /// Bare schemes that permute, and the profiles.
-    fn permuting_targets(&self) -> Result<Vec<Box<dyn Target>>> {
-        let stage = BareStage::new(&self.seed, self.engine.backend.clone());
+    fn permuting_targets(&self) -> Vec<Box<dyn Target>> {
+        let stage = BareStage::new(&self.seed, self.backend.clone());
         self.and_profiles(vec![Box::new(stage), Box::new(Logistic::new(&self.seed))])
     }
 
     /// A bare scheme that only masks, and the profiles.
-    fn masking_targets(&self) -> Result<Vec<Box<dyn Target>>> {
-        self.and_profiles(vec![Box::new(BareStage::xor_only(&self.seed, self.engine.backend.clone()))])
+    fn masking_targets(&self) -> Vec<Box<dyn Target>> {
+        self.and_profiles(vec![Box::new(BareStage::xor_only(&self.seed, self.backend.clone()))])
     }
 
-    fn and_profiles(&self, mut targets: Vec<Box<dyn Target>>) -> Result<Vec<Box<dyn Target>>> {
+    fn and_profiles(&self, mut targets: Vec<Box<dyn Target>>) -> Vec<Box<dyn Target>> {
         for profile in [Profile::Chaos, Profile::Hardened] {
-            targets.push(Box::new(Sealed::new(profile, &self.seed, self.engine.clone())?));
+            targets.push(Box::new(Stream::new(profile, &self.seed, self.backend.clone())));
         }
-        Ok(targets)
+        targets
     }
 }
 
@@ -125,12 +124,15 @@ mod tests {
     use crate::backend::{Choice, choose};
 
     fn subject(picture: Picture) -> Result<Subject> {
-        let engine = Engine { backend: choose(Choice::Auto).expect("a backend"), pool: None };
-        Subject::new(picture, [7; 32], engine)
+        Subject::new(picture, [7; 32], choose(Choice::Auto).expect("a backend"))
+    }
+
+    fn picture(width: usize, height: usize, channels: usize) -> Picture {
+        scene::scene(&Picture { width, height, channels, bytes: Vec::new() }, 99)
     }
 
     fn outcome(attack: Attack) -> Outcome {
-        attack.run(&subject(Picture::scene(96, 64, 99)).expect("large enough")).expect("runs")
+        attack.run(&subject(picture(96, 64, 1)).expect("large enough")).expect("runs")
     }
 
     /// The targets, and the shares of right pixels, in percent; those that are not broken are all at chance.
@@ -147,7 +149,7 @@ mod tests {
         let outcome = outcome(Attack::ChosenPlaintext);
         let expected = [("bare", Some(100.0)), ("logistic", Some(100.0)), ("chaos", None), ("hardened", None)];
         assert_eq!(told(&outcome), expected);
-        assert_eq!(outcome.panels[2].picture, Picture::scene(96, 64, 99));
+        assert_eq!(outcome.panels[2].picture, picture(96, 64, 1));
         assert!(outcome.panels[1].picture != outcome.panels[2].picture);
     }
 
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn small_pictures_are_refused() {
-        assert!(subject(Picture::scene(64, 64, 0)).is_ok());
-        assert!(subject(Picture::scene(63, 65, 0)).is_err());
+        assert!(subject(picture(64, 64, 1)).is_ok() && subject(picture(40, 40, 3)).is_ok());
+        assert!(subject(picture(63, 65, 1)).is_err());
     }
 }

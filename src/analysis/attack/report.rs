@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::picture::Picture;
-use crate::analysis::{finding::Finding, quantile};
+use crate::analysis::{
+    finding::{Finding, figure},
+    picture::Picture,
+    quantile,
+};
 
-/// Values of a pixel.
+/// Values of a sample.
 const VALUES: f64 = 256.0;
 /// Share of runs in which chance alone would lie outside the critical values.
 pub const ALPHA: f64 = 0.001;
@@ -61,23 +64,24 @@ fn exceeds(finding: &Finding) -> bool {
 /// A figure in percent with its sample size, ideal and critical values.
 fn tell(finding: &Finding) -> String {
     let Finding { name, value, samples, ideal, critical, .. } = finding;
-    let bound = |bound: Option<f64>| bound.map_or("none".into(), |bound| format!("{bound:.4}"));
+    let bound = |bound: Option<f64>| bound.map_or("none".into(), figure);
     format!(
-        "{name} {value:.4} % of {samples}; chance {}, critical {} to {} at {ALPHA}",
+        "{name} {} % of {samples}; chance {}, critical {} to {} at alpha {ALPHA}",
+        figure(*value),
         bound(*ideal),
         bound(critical[0]),
         bound(critical[1])
     )
 }
 
-/// The share of equal pixels, in percent: a guess without knowledge has `1/256` right, with the binomial distribution's
+/// The share of equal samples, in percent: a guess without knowledge has `1/256` right, with the binomial distribution's
 /// standard deviation.
 pub fn share_right(found: &[u8], truth: &[u8]) -> Finding {
     let right = found.iter().zip(truth).filter(|(found, truth)| found == truth).count();
     let n = truth.len() as f64;
     let chance = 1.0 / VALUES;
     let width = quantile::normal(1.0 - ALPHA / 2.0) * (chance * (1.0 - chance) / n).sqrt();
-    Finding::plain("right", "gray", 100.0 * right as f64 / n, truth.len() as u64)
+    Finding::plain("right", "all", 100.0 * right as f64 / n, truth.len() as u64)
         .against(100.0 * chance, [Some(100.0 * (chance - width)), Some(100.0 * (chance + width))])
 }
 

@@ -1,10 +1,12 @@
 //! What is attacked: something that encrypts pictures for the attacker, and the profiles as they are used.
 
+use std::sync::Arc;
+
 use crate::{
     Result,
-    seal::{
-        Aead, Description, Engine, FrameSealer, Profile, Recipients, Record, Secret, StreamSecrets, StreamWriter,
-    },
+    analysis::cipher::{Cipher, Key, profile::ProfileCipher},
+    backend::Backend,
+    seal::Profile,
 };
 
 /// Encrypts pictures under a key that the attacker does not know.
@@ -21,32 +23,22 @@ pub trait Target {
 }
 
 /// A stream of ours, as an element makes it: each picture is a frame with a counter, and so with a key, of its own.
-pub struct Sealed {
+pub struct Stream {
     profile: Profile,
-    writer: StreamWriter,
-    sealer: FrameSealer,
+    cipher: ProfileCipher,
+    key: Key,
+    counter: u64,
 }
 
-impl Sealed {
-    /// A stream under throw-away keys that come from the seed, so that a run can be repeated.
-    ///
-    /// # Errors
-    /// What goes wrong with making a stream.
-    pub fn new(profile: Profile, seed: &[u8; 32], engine: Engine) -> Result<Sealed> {
-        let derive = |name: &str| *blake3::keyed_hash(seed, name.as_bytes()).as_bytes();
-        let mut stream_id = [0; 16];
-        stream_id.copy_from_slice(&derive("stream id")[..16]);
-        let mut recipients = Recipients::default();
-        recipients.set_preshared(Secret::new(derive("pre-shared key")));
-        let secrets = StreamSecrets::new(derive(profile.name()), stream_id, derive("salt"));
-        let mut writer = StreamWriter::new(profile, Aead::default(), &recipients, secrets)?;
-        writer.describe(&Description { tracks: 1, caps: "video/x-raw".into(), ..Description::default() })?;
-        let sealer = FrameSealer::new(writer.keys(), engine);
-        Ok(Sealed { profile, writer, sealer })
+impl Stream {
+    /// A stream under a throw-away root that comes from the seed.
+    pub fn new(profile: Profile, seed: &[u8; 32], backend: Arc<dyn Backend>) -> Stream {
+        let key = *blake3::keyed_hash(seed, b"stream under attack").as_bytes();
+        Stream { profile, cipher: ProfileCipher::new(profile, backend), key, counter: 0 }
     }
 }
 
-impl Target for Sealed {
+impl Target for Stream {
     fn name(&self) -> &'static str {
         self.profile.name()
     }
@@ -61,9 +53,8 @@ impl Target for Sealed {
     }
 
     fn encrypt(&mut self, picture: &[u8]) -> Result<Vec<u8>> {
-        let ticket = self.writer.frame(picture.len())?;
-        let (mut prefix, mut payload) = (Vec::new(), Vec::new());
-        self.sealer.seal(ticket, &Record::default(), picture, &mut prefix, &mut payload)?;
-        Ok(payload)
+        let sealed = self.cipher.encrypt(picture, &self.key, self.counter)?;
+        self.counter += 1;
+        Ok(sealed.bytes)
     }
 }
