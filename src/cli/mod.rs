@@ -38,6 +38,7 @@ mod picture_type;
 mod pixels;
 mod raw_forms;
 mod sealing;
+mod sheet;
 mod streams;
 mod subtitles;
 mod summary;

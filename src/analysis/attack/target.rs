@@ -45,7 +45,9 @@ impl Target for Stream {
 
     fn defence(&self) -> Option<&'static str> {
         Some(match self.profile {
-            Profile::Chaos => "every frame has a counter and so a key of its own: what one frame shows holds for no other",
+            Profile::Chaos => {
+                "every frame has a counter and so a key of its own: what one frame shows holds for no other"
+            }
             Profile::Hardened | Profile::Aead => {
                 "every frame has a counter of its own, and what the AEAD seals under it shows nothing to learn from"
             }
