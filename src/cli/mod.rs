@@ -9,6 +9,7 @@
 //! codes and advice).
 
 mod analyze;
+mod attack;
 mod backlog;
 mod bench;
 mod branch;
@@ -76,6 +77,7 @@ enum Command {
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
     Analyze(analyze::Analyze),
+    Attack(attack::Attack),
     Bench(bench::Bench),
     Compare(compare::Compare),
     Doctor(doctor::Doctor),
@@ -104,6 +106,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Decrypt(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Analyze(command) => command.run(),
+        Command::Attack(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -62,13 +62,16 @@ fn histograms(image: &DynamicImage) -> Vec<(Rgb<u8>, [f64; 256])> {
     }
 }
 
-/// A PNG of all panels.
+/// A PNG of all panels, gray if all of them are.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn png(panels: &[Panel]) -> Result<Vec<u8>, Failure> {
     let mut bytes = Cursor::new(Vec::new());
-    let written = sheet(panels).write_to(&mut bytes, ImageFormat::Png);
+    let sheet = DynamicImage::from(sheet(panels));
+    let is_gray = panels.iter().all(|panel| panel.histograms.len() == 1);
+    let sheet = if is_gray { sheet.to_luma8().into() } else { sheet };
+    let written = sheet.write_to(&mut bytes, ImageFormat::Png);
     written.map_err(|error| Failure::new(Exit::Other, format!("writing a PNG: {error}")))?;
     Ok(bytes.into_inner())
 }

@@ -47,8 +47,8 @@ pub fn run(subject: &Subject) -> Result<Outcome> {
             ];
         }
         outcome.rows.push(Row {
-            needs: "two ciphers, and the picture of one of them".into(),
-            work: format!("{} XORs", 2 * plain.bytes.len()),
+            needs: "two ciphers, one of a known picture".into(),
+            work: format!("{} XORs, {:.1} ms", 2 * plain.bytes.len(), row.seconds * 1e3),
             reason: target.defence().unwrap_or(BROKEN),
             ..row
         });

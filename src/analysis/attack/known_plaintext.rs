@@ -45,8 +45,8 @@ pub fn run(subject: &Subject) -> Result<Outcome> {
                 outcome.panels.push(Panel { title, picture: plain.with_bytes(read), caption });
             }
             outcome.rows.push(Row {
-                needs: format!("{count} known pictures with grain and their ciphers, no key"),
-                work: format!("two sorts of {} pixels", plain.bytes.len()),
+                needs: format!("{count} known pictures and their ciphers"),
+                work: format!("two sorts of {}, {:.1} ms", plain.bytes.len(), row.seconds * 1e3),
                 reason: target.defence().unwrap_or(BROKEN),
                 ..row
             });

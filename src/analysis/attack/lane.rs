@@ -18,8 +18,7 @@ use crate::{
     analysis::{finding::Finding, keystream::mantissas, picture::Picture, random::Random},
     chaos::{
         BLOCK_BYTES, LANE_SEED_BYTES, TILE_BLOCKS, TILE_BYTES,
-        lane::{self, Lane, WARM_UP},
-        lss,
+        lane::{self, Lane},
     },
     seal::Profile,
 };
@@ -30,6 +29,8 @@ pub const NAME: &str = "lane";
 const LANES: u64 = 40;
 /// Lanes on which the logistic-sine search is measured.
 const LSS_LANES: u64 = 8;
+/// Pairs of exponents that the cost of the whole search is told for.
+const PAIRS: usize = 4;
 /// Windows of known words that are tried before a lane is given up: 12 words.
 const WINDOWS: usize = 2;
 /// Black of video, of which the bars above and below a picture are.
@@ -68,16 +69,16 @@ fn lorenz_row(subject: &Subject, shapes: &Shapes) -> Row {
     Row {
         attack: NAME,
         target: "one lane",
-        needs: "7 successive words of a lane: 3 Lorenz steps; 10 where the first 7 do not do".into(),
+        needs: "7 known words, 10 where those do not do".into(),
         work: format!(
-            "{:.0} candidates a lane, at most {most} = 2^{:.1}; {:.2} ms a lane",
-            candidates,
+            "2^{:.1} candidates, at most 2^{:.1}; {:.1} ms a lane",
+            candidates.max(1.0).log2(),
             (most.max(1) as f64).log2(),
             time.as_secs_f64() * 1e3 / LANES as f64
         ),
         broken: found > 0,
         result: format!(
-            "state found in {found} of {LANES} lanes, in {at_once} from the first 7 words; {right} of {predicted} words that follow predicted right in their high four bit planes"
+            "state of {found} of {LANES}, {at_once} by the first 7; {right} of {predicted} later words, high four bit planes"
         ),
         reason: "the Lorenz x-equation is linear and public: the hidden bits of two differences are closest vectors of two-dimensional lattices, which leaves 20 bits to try",
         seconds: time.as_secs_f64(),
@@ -129,21 +130,19 @@ fn lss_row(subject: &Subject) -> Row {
         guesses += search.guesses;
     }
     let nanoseconds = time.as_secs_f64() * 1e9 / guesses as f64;
-    // 2^20 values of the head that was given, four pairs of exponents.
-    let hours = nanoseconds * 1e-9 * 2f64.powi(42) / 3600.0;
+    // 2^20 values of the head that was given, and the exponents.
+    let hours = nanoseconds * 1e-9 * (PAIRS as f64 * 2f64.powi(40)) / 3600.0;
     Row {
         attack: NAME,
         target: "one lane, LSS",
-        needs: format!(
-            "{} successive words of a lane; here also 20 hidden bits and two exponents, given",
-            1 + lss_state::FOLLOWING
-        ),
+        needs: format!("{} known words; here also 20 hidden bits, 2 exponents", 1 + lss_state::FOLLOWING),
         work: format!(
-            "up to 2^20 guesses, {nanoseconds:.1} ns each; with nothing given 2^40 for each pair of exponents, 2^42 for four: some {hours:.0} core hours"
+            "2^20 guesses of {nanoseconds:.1} ns; with nothing given 2^42, {hours:.0} core hours, for {:.0} % of steps",
+            100.0 * lss_state::share_of_likeliest(PAIRS)
         ),
         broken: found > 0,
-        result: format!("parameter found in {found} of {LSS_LANES} lanes: the low four bit planes of what follows"),
-        reason: "one step is linear in the parameter; only the guess of two states' hidden bits is in the way",
+        result: format!("parameter of {found} of {LSS_LANES}: low four bit planes of all later words"),
+        reason: "one step is linear in the parameter, and only the hidden bits of two states have to be guessed, 2^40 for each pair of exponents; 2^42 are the four likeliest",
         seconds: time.as_secs_f64(),
         findings: vec![share("parameters found", found, LSS_LANES)],
     }
@@ -151,8 +150,7 @@ fn lss_row(subject: &Subject) -> Row {
 
 /// The first window of a lane that tells the parameter.
 fn lss_window(lane: &Lane) -> Option<(Lane, lss_state::Window)> {
-    let step = |&t: &f64| Some(lss::step(t, lane.u, lane.v));
-    let orbit: Vec<f64> = std::iter::successors(Some(lane.t), step).skip(WARM_UP + 1).take(lane::ROUNDS).collect();
+    let orbit: Vec<f64> = lss_state::orbit(lane).collect();
     let mut windows = orbit.windows(lss_state::FOLLOWING + 1).filter_map(|states| {
         let (&t, following) = states.split_first()?;
         Some(lss_state::Window::of(t, *following.first_chunk()?))
@@ -189,17 +187,16 @@ fn broken_frame(subject: &Subject, frame: &Picture, shapes: &Shapes) -> Result<(
     let row = Row {
         attack: NAME,
         target: "chaos",
-        needs: "one cipher frame in which some tile is two thirds flat, and four bits of the flat value; no permutation, no key"
-            .into(),
+        needs: "a frame with a tile two thirds flat, 4 bits of its value".into(),
         work: format!("{} windows in each of {tiles} tiles", flat_tile::WINDOWS),
         broken: score.right > 0,
         result: format!(
-            "{} of {tiles} tiles broken; high four bit planes of {} blocks that are not flat, {} of them as in the plain picture; blocks and bytes in the order of the permutation",
+            "{} of {tiles} tiles; {} of {} blocks that are not flat, high four bit planes, still permuted",
             broken.len(),
-            score.read,
-            score.right
+            score.right,
+            score.read
         ),
-        reason: "whatever is flat shows its keystream, and the Lorenz half of the rest of the tile follows from it",
+        reason: "whatever is flat shows its keystream, permuted or not, and the Lorenz half of the rest of the tile follows from it",
         seconds: time.as_secs_f64(),
         findings: vec![share("blocks right", score.right, score.read)],
     };
@@ -265,7 +262,7 @@ fn hardened_row(subject: &Subject, frame: &Picture, shapes: &Shapes) -> Result<R
         needs: "the same frame".into(),
         work: format!("{} windows in each of {tiles} tiles", flat_tile::WINDOWS),
         broken: !broken.is_empty(),
-        result: format!("{} of {tiles} tiles broken", broken.len()),
+        result: format!("{} of {tiles} tiles", broken.len()),
         reason: "there is nothing to run it on: the stage masks what the AEAD has sealed, of which nothing is known or flat",
         seconds: started.elapsed().as_secs_f64(),
         findings: vec![share("tiles broken", broken.len() as u64, tiles as u64)],

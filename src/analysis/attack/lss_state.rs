@@ -5,7 +5,15 @@
 //! ones of `t` and `t'`, and their exponents, have to be guessed: 2^40 guesses for each pair of exponents. Here `t` and
 //! the exponent of `t'` are given, which leaves 2^20 of them: what one costs is measured, what all would cost follows.
 
-use crate::chaos::lss;
+use std::collections::HashMap;
+
+use crate::{
+    analysis::random::Random,
+    chaos::{
+        lane::{Lane, ROUNDS, WARM_UP},
+        lss,
+    },
+};
 
 /// Values that the hidden high mantissa bits of a state have.
 pub const HEADS: u64 = 1 << 20;
@@ -17,8 +25,10 @@ const TOLERANCE: u32 = 1 << 14;
 const NEIGHBOURS: i64 = 4096;
 /// Lanes have parameters that are odd multiples of this: 2^-51 (`chaos::lane`).
 const UNIT: f64 = 1.0 / (1u64 << 51) as f64;
-/// Following words that must agree: the first few cannot tell neighbouring parameters apart.
-pub const FOLLOWING: usize = 16;
+/// Following words that must agree: the first few often cannot tell neighbouring parameters apart.
+pub const FOLLOWING: usize = 32;
+/// Lanes that exponents are counted in.
+const OBSERVED_LANES: usize = 512;
 
 /// Low mantissa bits of the states after a whole one.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +51,25 @@ impl Window {
     pub fn is_steep(&self) -> bool {
         slope(self.t) >= LEAST_SLOPE
     }
+}
+
+/// The states of a lane, from its first word on, three for each round.
+pub fn orbit(lane: &Lane) -> impl Iterator<Item = f64> {
+    let (u, v) = (lane.u, lane.v);
+    std::iter::successors(Some(lane.t), move |&t| Some(lss::step(t, u, v))).skip(WARM_UP + 1).take(3 * ROUNDS)
+}
+
+/// The share of steps whose states have one of the `pairs` most frequent pairs of exponents.
+pub fn share_of_likeliest(pairs: usize) -> f64 {
+    let mut random = Random::new(&[0; 32], "exponents");
+    let mut counts: HashMap<[u64; 2], u64> = HashMap::new();
+    for _ in 0..OBSERVED_LANES {
+        let exponents: Vec<u64> = orbit(&Lane::from_seed(&random.array())).map(|t| t.to_bits() >> 52).collect();
+        exponents.windows(2).for_each(|pair| *counts.entry([pair[0], pair[1]]).or_default() += 1);
+    }
+    let mut counts: Vec<u64> = counts.into_values().collect();
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    counts.iter().take(pairs).sum::<u64>() as f64 / counts.iter().sum::<u64>() as f64
 }
 
 /// `sin(pi t)`: the map with nothing but its sine.

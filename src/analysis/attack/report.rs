@@ -12,6 +12,8 @@ use crate::analysis::{
 
 /// Values of a sample.
 const VALUES: f64 = 256.0;
+/// Name of the share of samples that an attack read as they are.
+pub const RIGHT: &str = "right";
 /// Share of runs in which chance alone would lie outside the critical values.
 pub const ALPHA: f64 = 0.001;
 
@@ -61,17 +63,9 @@ fn exceeds(finding: &Finding) -> bool {
     finding.critical[1].is_some_and(|highest| finding.value > highest)
 }
 
-/// A figure in percent with its sample size, ideal and critical values.
+/// A figure in percent of so many samples.
 fn tell(finding: &Finding) -> String {
-    let Finding { name, value, samples, ideal, critical, .. } = finding;
-    let bound = |bound: Option<f64>| bound.map_or("none".into(), figure);
-    format!(
-        "{name} {} % of {samples}; chance {}, critical {} to {} at alpha {ALPHA}",
-        figure(*value),
-        bound(*ideal),
-        bound(critical[0]),
-        bound(critical[1])
-    )
+    format!("{} % of {} {}", figure(finding.value), finding.samples, finding.name)
 }
 
 /// The share of equal samples, in percent: a guess without knowledge has `1/256` right, with the binomial distribution's
@@ -81,7 +75,7 @@ pub fn share_right(found: &[u8], truth: &[u8]) -> Finding {
     let n = truth.len() as f64;
     let chance = 1.0 / VALUES;
     let width = quantile::normal(1.0 - ALPHA / 2.0) * (chance * (1.0 - chance) / n).sqrt();
-    Finding::plain("right", "all", 100.0 * right as f64 / n, truth.len() as u64)
+    Finding::plain(RIGHT, "all", 100.0 * right as f64 / n, truth.len() as u64)
         .against(100.0 * chance, [Some(100.0 * (chance - width)), Some(100.0 * (chance + width))])
 }
 
