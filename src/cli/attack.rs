@@ -142,7 +142,7 @@ fn table(rows: &[Row]) -> String {
     let mut text = line(&head, "");
     for (at, (row, cells)) in rows.iter().zip(&cells).enumerate() {
         text += &line(cells, if row.broken { "broken" } else { "not broken" });
-        if rows.get(at + 1).is_none_or(|next| (next.attack, next.reason) != (row.attack, row.reason)) {
+        if rows.get(at + 1).is_none_or(|next| (next.attack, &next.reason) != (row.attack, &row.reason)) {
             text += &format!("    {}\n", row.reason);
         }
     }
@@ -156,8 +156,11 @@ fn legend(rows: &[Row]) -> String {
     if let Some(Finding { samples, ideal: Some(ideal), critical: [Some(low), Some(high)], .. }) = right {
         let [ideal, low, high] = [ideal, low, high].map(|value| figure(*value));
         text += &format!(
-            "right: samples read as they are, of {samples}; chance {ideal} %, critical {low} to {high} at alpha {ALPHA}; more is broken.\n"
+            "right: samples read as they are, of {samples}; chance {ideal} %, critical {low} to {high} at alpha {ALPHA}; more is broken\n"
         );
+    }
+    if rows.iter().any(|row| row.attack == Method::Lane.name()) {
+        text += "high planes: the four high bits of each byte, which the Lorenz system masks; low planes: the others\n";
     }
     text + "That an attack fails shows that this attack fails, and no more: confidentiality rests on the AEAD.\n"
 }

@@ -55,9 +55,8 @@ fn a_picture_is_read_and_shown() {
     let photo = image::RgbImage::from_fn(90, 70, |x, y| [(x * x / 40) as u8, (y * 3) as u8, (x + y) as u8].into());
     photo.save(place.path("photo.png")).expect("saved");
     let (input, sheet) = (place.path("photo.png"), place.path("sheet.png"));
-    let ran = place.done(
-        place.chaosveil("attack").arg("chosen-plaintext").arg("--input").arg(&input).arg("-o").arg(&sheet),
-    );
+    let ran =
+        place.done(place.chaosveil("attack").arg("chosen-plaintext").arg("--input").arg(&input).arg("-o").arg(&sheet));
     // 90 x 70 pixels of three samples, all of them right.
     assert!(stdout(&ran).contains("100.000 % of 18900 right"), "{}", stdout(&ran));
     let sheet = image::open(sheet).expect("a picture").into_rgb8();

@@ -43,7 +43,7 @@ pub fn run(subject: &Subject) -> Result<Outcome> {
         outcome.rows.push(Row {
             needs: format!("{pictures} chosen pictures and their ciphers"),
             work: format!("{} XORs, {:.1} ms", pictures * plain.bytes.len(), row.seconds * 1e3),
-            reason: target.defence().unwrap_or(BROKEN),
+            reason: target.defence().unwrap_or(BROKEN).into(),
             ..row
         });
     }

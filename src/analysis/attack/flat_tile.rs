@@ -17,6 +17,19 @@ const SCOUTS: usize = 2;
 /// Rounds at which a window can begin.
 pub const WINDOWS: usize = lane::ROUNDS - 2;
 
+/// Shapes to look for.
+pub struct TileShapes {
+    scouts: Shapes,
+    others: Shapes,
+}
+
+impl TileShapes {
+    /// Frequent ones where it is not known whether rows are flat, nearly all where it is.
+    pub fn observed() -> TileShapes {
+        TileShapes { scouts: Shapes::frequent(), others: Shapes::nearly_all() }
+    }
+}
+
 /// What was found of a tile.
 pub struct BrokenTile {
     /// Lanes whose state was found.
@@ -35,21 +48,21 @@ impl BrokenTile {
 
 /// Looks for rows that are flat with the value `flat`, of which only the high four bits matter, and reads what follows
 /// them. `tile` has 49,152 cipher bytes.
-pub fn break_tile(tile: &[u8], flat: u8, shapes: &Shapes) -> Option<BrokenTile> {
+pub fn break_tile(tile: &[u8], flat: u8, shapes: &TileShapes) -> Option<BrokenTile> {
     let words: Vec<u64> = tile.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
     let mask = u64::from_le_bytes([flat; 8]);
-    let state_at = |round: usize, lane: usize| {
+    let window = |round: usize, lane: usize| {
         let low = |word: usize| mantissas(words[(3 * round + word) * LANES + lane] ^ mask)[1];
-        search(shapes, &Window::of(std::array::from_fn(low))).state
+        Window::of(std::array::from_fn(low))
     };
-    let flat_at = |&round: &usize| (0..SCOUTS).any(|lane| state_at(round, lane).is_some());
+    let flat_at = |&round: &usize| (0..SCOUTS).any(|lane| search(&shapes.scouts, &window(round, lane)).state.is_some());
     let rounds: Vec<usize> = (0..WINDOWS).filter(flat_at).collect();
     if rounds.is_empty() {
         return None;
     }
     let mut broken = BrokenTile { lanes: 0, planes: vec![None; TILE_BYTES] };
     for lane in 0..LANES {
-        let found = rounds.iter().find_map(|&round| Some((round, state_at(round, lane)?)));
+        let found = rounds.iter().find_map(|&round| Some((round, search(&shapes.others, &window(round, lane)).state?)));
         let Some((round, state)) = found else { continue };
         broken.lanes += 1;
         for (row, mask) in (3 * round..TILE_BLOCKS).zip(masks(state)) {
@@ -86,7 +99,7 @@ mod tests {
             .map(|place| if is_flat(place / BLOCK_BYTES) { 16 } else { (place * place / 77) as u8 })
             .collect();
         let cipher: Vec<u8> = plain.iter().zip(keystream).map(|(byte, mask)| byte ^ mask).collect();
-        let shapes = Shapes::observed();
+        let shapes = TileShapes::observed();
         let broken = break_tile(&cipher, 16, &shapes).expect("there are flat rows");
         assert_eq!(broken.lanes, LANES);
         let rows: Vec<_> = broken.rows().collect();

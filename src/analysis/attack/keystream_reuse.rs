@@ -49,7 +49,7 @@ pub fn run(subject: &Subject) -> Result<Outcome> {
         outcome.rows.push(Row {
             needs: "two ciphers, one of a known picture".into(),
             work: format!("{} XORs, {:.1} ms", 2 * plain.bytes.len(), row.seconds * 1e3),
-            reason: target.defence().unwrap_or(BROKEN),
+            reason: target.defence().unwrap_or(BROKEN).into(),
             ..row
         });
     }

@@ -47,7 +47,7 @@ pub fn run(subject: &Subject) -> Result<Outcome> {
             outcome.rows.push(Row {
                 needs: format!("{count} known pictures and their ciphers"),
                 work: format!("two sorts of {}, {:.1} ms", plain.bytes.len(), row.seconds * 1e3),
-                reason: target.defence().unwrap_or(BROKEN),
+                reason: target.defence().unwrap_or(BROKEN).into(),
                 ..row
             });
         }

@@ -33,7 +33,7 @@ pub struct Row {
     /// What came of it.
     pub result: String,
     /// Why.
-    pub reason: &'static str,
+    pub reason: String,
     /// Time of the attack, without what the target took to encrypt.
     pub seconds: f64,
     /// Figures.
@@ -51,7 +51,7 @@ impl Row {
             work: String::new(),
             broken: first.is_some_and(exceeds),
             result: first.map(tell).unwrap_or_default(),
-            reason: "",
+            reason: String::new(),
             seconds: time.as_secs_f64(),
             findings,
         }
