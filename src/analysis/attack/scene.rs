@@ -45,7 +45,7 @@ impl Shape {
 
     fn covers(&self, x: f64, y: f64) -> bool {
         let [dx, dy] = [(x - self.centre[0]) / self.radius[0], (y - self.centre[1]) / self.radius[1]];
-        dx * dx + dy * dy < 1.0 && !(self.lines && (y * 64.0) as u32 % 2 == 0)
+        dx * dx + dy * dy < 1.0 && !(self.lines && ((y * 64.0) as u32).is_multiple_of(2))
     }
 }
 
