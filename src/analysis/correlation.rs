@@ -36,7 +36,7 @@ impl Direction {
     }
 
     /// Rows of pixels, and the rows of their neighbours.
-    fn rows<'a>(self, bytes: &'a [u8], width: usize) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    fn rows(self, bytes: &[u8], width: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (right, down) = self.step();
         let rows = bytes.chunks_exact(width.max(1));
         rows.clone()

@@ -29,10 +29,19 @@ pub struct Settings {
     pub alpha: f64,
     /// Pixels changed for NPCR and UACI, one after another, each in two encryptions of its own.
     pub trials: u32,
-    /// Of keys, positions and noise.
+    /// Of keys, positions and noise, together with the picture.
     pub seed: [u8; 32],
     /// Whether every single bit of the key is flipped, too.
     pub key_sweep: bool,
+}
+
+impl Settings {
+    /// With a seed of the picture's own: under one key, counters and positions, the keystreams of all pictures would be
+    /// the same, and what is said of many pictures would be said of one keystream.
+    fn for_picture(&self, picture: &Picture) -> Settings {
+        let hash = blake3::Hasher::new_keyed(&self.seed).update(&picture.bytes).finalize();
+        Settings { seed: *hash.as_bytes(), ..self.clone() }
+    }
 }
 
 /// Which counters two encryptions have that are compared.
@@ -98,6 +107,7 @@ impl Judgement {
 /// # Errors
 /// Those of the cipher.
 pub fn judge(plain: &Picture, cipher: &mut dyn Cipher, settings: &Settings) -> Result<Judgement> {
+    let settings = &settings.for_picture(plain);
     let key: Key = Random::new(&settings.seed, "key").array();
     let sealed = cipher.encrypt(&plain.bytes, &key, 0)?;
     let shown = plain.with_bytes(sealed.bytes.clone());
@@ -131,7 +141,7 @@ pub fn judge(plain: &Picture, cipher: &mut dyn Cipher, settings: &Settings) -> R
 
 /// Judges a cipher picture beside the plain one, of equal shape.
 pub fn judge_pair(plain: &Picture, cipher: &Picture, settings: &Settings) -> Vec<Row> {
-    with_mode(None, of_pair(plain, cipher, settings))
+    with_mode(None, of_pair(plain, cipher, &settings.for_picture(plain)))
 }
 
 fn with_mode(mode: Option<Mode>, findings: Vec<Finding>) -> Vec<Row> {
@@ -360,6 +370,16 @@ mod tests {
         for strong in [Profile::Hardened, Profile::Chaos] {
             assert_eq!(npcr(&mut ProfileCipher::new(strong, backend())).pass(), Some(true));
         }
+    }
+
+    /// Two pictures of one size have keystreams of their own: their verdicts are independent.
+    #[test]
+    fn every_picture_has_its_own_key() {
+        let black = Picture { width: 64, height: 64, channels: 1, bytes: vec![0; 4096] };
+        let white = black.with_bytes(vec![255; 4096]);
+        let of = |picture: &Picture| judge(picture, &mut AesCtr, &settings()).expect("judges").cipher.bytes;
+        let inverted: Vec<u8> = of(&white).iter().map(|byte| !byte).collect();
+        assert!(of(&black) != inverted);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The GStreamer elements: thin, all work is done in the library.
 //!
 //! In: buffers on a sink pad. Out: buffers on a source pad. Each element is a pair of files: `chaosenc` and `chaosdec`
-//! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `runner` is what both do
-//! alike, `video` and `metas` translate between GStreamer's terms and this crate's. Read next: `runner`, `encrypter`.
+//! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `chaosanalyze`
+//! passes frames and tells how random they look. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms and this crate's. Read next: `runner`, `encrypter`.
 
+pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
 mod decrypter;
@@ -35,6 +36,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     }
     gst::Element::register(Some(plugin), "chaosenc", gst::Rank::NONE, chaosenc::ChaosEnc::static_type())?;
     gst::Element::register(Some(plugin), "chaosdec", gst::Rank::NONE, chaosdec::ChaosDec::static_type())?;
+    gst::Element::register(Some(plugin), "chaosanalyze", gst::Rank::NONE, chaosanalyze::ChaosAnalyze::static_type())?;
     typefind::register(plugin)
 }
 

@@ -101,6 +101,15 @@ impl FrameHeader {
         (bytes[..8] == *FRAME_MAGIC).then(|| Fields(&bytes[16..]).array().unwrap_or_default())
     }
 
+    /// The payload that a packet claims to have, before anything is verified; `None` if it does not begin a frame, or is
+    /// no longer than its payload.
+    pub fn claimed_payload(packet: &[u8]) -> Option<&[u8]> {
+        let header = packet.first_chunk::<FRAME_HEADER_BYTES>()?;
+        FrameHeader::claimed_stream(header)?;
+        let len = Fields(&header[40..]).u32().ok()? as usize;
+        packet.get(packet.len().checked_sub(len)?.max(FRAME_HEADER_BYTES)..)
+    }
+
     /// The kind that some bytes claim, before anything is verified; `None` if they do not begin a frame.
     pub(super) fn claimed_kind(bytes: &[u8]) -> Option<Kind> {
         let bytes = bytes.first_chunk::<FRAME_HEADER_BYTES>().filter(|bytes| bytes.starts_with(FRAME_MAGIC))?;

@@ -3,6 +3,7 @@
 //! `common` starts GStreamer, makes key files and runs launch lines; `rig` drives a bin from the test's own pads, so
 //! that every buffer and event is seen in order; `pictures` makes raw frames and compares their visible rows.
 
+mod analyze;
 mod bad_input;
 mod common;
 mod damage;

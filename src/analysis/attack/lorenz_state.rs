@@ -213,7 +213,7 @@ fn differences(shape: &Shape, window: &Window, step: usize) -> Vec<Difference> {
     let shift = shape.shift(step);
     let multiplier = significand << (10 + shift);
     let target = (low_next << 32) - ((significand * low_y) >> (22 - shift));
-    let bound = (2 * HEADS << (y.exponent - unit_y)) + (2 * HEADS << (x.exponent - unit_y));
+    let bound = ((2 * HEADS) << (y.exponent - unit_y)) + ((2 * HEADS) << (x.exponent - unit_y));
     // Two roundings of half a unit in the last place, of x' or of x.
     let tolerance = (1i64 << (32 + x.exponent.max(next.exponent) - unit_next)) + 2;
     let found = small_multiples(multiplier as u64, target as u64, bound, tolerance);

@@ -1,0 +1,65 @@
+//! `chaosanalyze`: what is posted of plain frames and of ciphertext.
+
+use crate::common::{Keys, in_time, init, pipeline, play_to_end};
+
+/// What the element of a pipeline has posted.
+fn posted(line: &str) -> Vec<gst::Structure> {
+    let messages = play_to_end(&pipeline(line));
+    let structures = messages.iter().filter_map(|message| message.structure());
+    structures.filter(|structure| structure.name() == "chaosanalyze").map(|structure| structure.to_owned()).collect()
+}
+
+const SOURCE: &str = "videotestsrc num-buffers=3 pattern=ball ! video/x-raw,width=320,height=240";
+const ALL: &str = "chaosanalyze interval=0 alpha=0.00001";
+
+#[test]
+fn plain_frames_are_outside_ciphertext_is_inside() {
+    in_time(|| {
+        let keys = Keys::new();
+        for format in ["I420", "GRAY8", "RGB", "NV12"] {
+            let plain = posted(&format!("{SOURCE},format={format} ! {ALL} ! fakesink"));
+            assert_eq!(plain.len(), 3);
+            for name in ["entropy", "chi-square", "correlation-horizontal", "correlation-diagonal"] {
+                assert_eq!(plain[0].get::<bool>(format!("{name}-pass")), Ok(false), "{format} {name}: {}", plain[0]);
+            }
+            for output in ["picture", "packets"] {
+                let encrypter = format!("chaosenc output={output} {}", keys.psk());
+                let cipher = posted(&format!("{SOURCE},format={format} ! {encrypter} ! {ALL} ! fakesink"));
+                let is_frame = |message: &&gst::Structure| {
+                    let bytes = message.get::<u64>("entropy-samples").expect("a number");
+                    bytes >= 320 * 240
+                };
+                let frames: Vec<_> = cipher.iter().filter(is_frame).collect();
+                assert_eq!(frames.len(), 3, "{format} {output}");
+                for name in ["entropy", "chi-square"] {
+                    assert_eq!(frames[1].get::<bool>(format!("{name}-pass")), Ok(true), "{format} {}", frames[1]);
+                }
+                let correlation = frames[1].get::<bool>("correlation-vertical-pass");
+                assert_eq!(correlation.ok(), (output == "picture").then_some(true), "{format} {}", frames[1]);
+                // Every byte of the frame, and none of the headers.
+                let expected = gst_video::VideoInfo::builder(format.parse().expect("a format"), 320, 240).build();
+                let size = expected.expect("valid").size() as u64;
+                assert_eq!(frames[1].get::<u64>("entropy-samples"), Ok(size), "{format} {output}");
+            }
+        }
+    });
+}
+
+#[test]
+fn frames_pass_untouched_and_an_interval_is_kept() {
+    in_time(|| {
+        init();
+        let mut harness = gst_check::Harness::new("chaosanalyze");
+        harness.set_src_caps_str("video/x-raw,format=GRAY8,width=16,height=16,framerate=25/1");
+        for number in 0..5u8 {
+            harness.push(gst::Buffer::from_slice([number; 256])).expect("passes");
+            let out = harness.pull().expect("comes out");
+            assert_eq!(out.map_readable().expect("readable")[..], [number; 256]);
+        }
+        // Too short for its caps: it passes, and nothing is told of it.
+        harness.push(gst::Buffer::from_slice([0; 7])).expect("passes");
+        assert_eq!(harness.pull().expect("comes out").size(), 7);
+        let line = "videotestsrc num-buffers=30 ! video/x-raw,width=16,height=16 ! chaosanalyze interval=3600000000000";
+        assert_eq!(posted(&format!("{line} ! fakesink")).len(), 1);
+    });
+}
