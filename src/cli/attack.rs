@@ -19,7 +19,7 @@ use super::{
 };
 use crate::analysis::{
     attack::{
-        Attack as Method, LEAST_SAMPLES, Subject,
+        Attack as Method, Subject,
         report::{ALPHA, Outcome, Panel, RIGHT, Row},
         scene,
     },
@@ -90,9 +90,7 @@ impl Attack {
         };
         let subject = Subject::new(picture, *self.seed, self.backend.choose()?);
         let name = self.input.as_deref().unwrap_or(Path::new("the picture")).display();
-        subject.map_err(|error| {
-            Failure::from(error).about(name).advise(format!("give a picture of at least {LEAST_SAMPLES} samples"))
-        })
+        subject.map_err(|error| Failure::from(error).about(name).advise("give a picture of another size"))
     }
 }
 
@@ -170,6 +168,9 @@ fn json_of(rows: &[Row]) -> String {
 }
 
 fn montage(panels: &[Panel]) -> Result<Vec<u8>, Failure> {
+    if panels.is_empty() {
+        return Err(Failure::new(Exit::Other, "the attack has found nothing to show").advise("leave --output out"));
+    }
     let drawn = panels.iter().map(|panel| {
         let image = image_of(&panel.picture)?;
         Ok(sheet::Panel::new(panel.title, &image, image.height(), panel.caption.clone()))

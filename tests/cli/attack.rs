@@ -73,7 +73,7 @@ fn what_cannot_be_attacked_is_refused() {
     image::GrayImage::new(60, 60).save(place.path("small.png")).expect("saved");
     fs::write(place.path("text.png"), "no picture").expect("written");
     fs::write(place.path("taken.json"), "mine").expect("written");
-    let small = place.failed(attack().arg("--input").arg(place.path("small.png")), code::CONTENT, "4096 samples");
+    let small = place.failed(attack().arg("--input").arg(place.path("small.png")), code::CONTENT, "4096 to");
     assert!(small.contains("small.png"), "{small}");
     place.failed(attack().arg("--input").arg(place.path("text.png")), code::CONTENT, "text.png");
     place.failed(attack().arg("--input").arg(place.path("absent.png")), code::MISSING, "absent.png");

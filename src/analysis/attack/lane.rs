@@ -131,7 +131,7 @@ fn lss_row(subject: &Subject) -> Row {
         found += u64::from(search.parameter == Some(lane.u));
         guesses += search.guesses;
     }
-    let nanoseconds = time.as_secs_f64() * 1e9 / guesses as f64;
+    let nanoseconds = time.as_secs_f64() * 1e9 / guesses.max(1) as f64;
     // 2^20 values of the head that was given, and the exponents.
     let hours = nanoseconds * 1e-9 * (PAIRS as f64 * 2f64.powi(40)) / 3600.0;
     Row {
@@ -162,8 +162,8 @@ fn lss_window(lane: &Lane) -> Option<(Lane, lss_state::Window)> {
 
 // -- frames ----------------------------------------------------------------------------------------------------------
 
-/// The picture between two bars, as a film on a screen of another shape: each two thirds of a tile, and together with it
-/// at least a whole one.
+/// The picture between two bars, as a film on a screen of another shape: each two thirds of a tile at least, so that all
+/// have a whole tile.
 fn with_bars(picture: &Picture) -> Picture {
     let row_bytes = picture.width * picture.channels;
     let rows = (TILE_BYTES * 2 / 3).div_ceil(row_bytes);
@@ -191,7 +191,7 @@ fn broken_frame(subject: &Subject, frame: &Picture, shapes: &TileShapes) -> Resu
         target: "chaos",
         needs: "a frame with a tile two thirds flat".into(),
         work: format!("{} windows in {tiles} tiles, {:.1} s", flat_tile::WINDOWS, time.as_secs_f64()),
-        broken: score.right > 0,
+        broken: !broken.is_empty(),
         result: format!(
             "{} of {tiles} tiles; high planes of {} of {} blocks not flat, still permuted",
             broken.len(),

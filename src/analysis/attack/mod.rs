@@ -23,7 +23,7 @@ pub mod report;
 pub mod scene;
 pub mod target;
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use bare::{BareStage, Logistic};
 use report::Outcome;
@@ -74,8 +74,8 @@ impl Attack {
     }
 }
 
-/// Fewest samples of a subject: of fewer, shares say little.
-pub const LEAST_SAMPLES: usize = 4096;
+/// Samples of a subject: of fewer, shares say little; of more, sixteen pictures of known plaintext fill the memory.
+pub const SAMPLES: RangeInclusive<usize> = 4096..=1 << 26;
 
 /// What attacks are run on, and under which throw-away keys. Each sample of a colour picture is a pixel to the attacks.
 pub struct Subject {
@@ -88,14 +88,16 @@ impl Subject {
     /// `picture` is to be read by the attacks; all keys come from `seed`.
     ///
     /// # Errors
-    /// [`Error::Geometry`] for a picture of fewer than [`LEAST_SAMPLES`].
+    /// [`Error::Geometry`] for a picture with fewer or more than [`SAMPLES`].
     pub fn new(picture: Picture, seed: [u8; 32], backend: Arc<dyn Backend>) -> Result<Subject> {
-        match picture.bytes.len() < LEAST_SAMPLES {
-            true => Err(Error::Geometry(format!(
-                "{} x {} pixels have fewer than {LEAST_SAMPLES} samples, too few for shares to say much",
-                picture.width, picture.height
+        let samples = picture.bytes.len();
+        match SAMPLES.contains(&samples) {
+            true => Ok(Subject { picture, seed, backend }),
+            false => Err(Error::Geometry(format!(
+                "attacks are run on {} to {} samples, not on {samples}",
+                SAMPLES.start(),
+                SAMPLES.end()
             ))),
-            false => Ok(Subject { picture, seed, backend }),
         }
     }
 

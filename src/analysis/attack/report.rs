@@ -34,7 +34,7 @@ pub struct Row {
     pub result: String,
     /// Why.
     pub reason: String,
-    /// Time of the attack, without what the target took to encrypt.
+    /// Time of the attack, with the target's encryption where it is the attack that chooses the pictures.
     pub seconds: f64,
     /// Figures.
     pub findings: Vec<Finding>,
