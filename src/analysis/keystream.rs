@@ -94,16 +94,23 @@ fn by_lane(words: &[u64]) -> Vec<u64> {
     groups.flat_map(|group| (0..LANES).flat_map(move |lane| lane_of(group, lane))).collect()
 }
 
-/// What of a word belongs to a map: the inverse of [`lane::word`](crate::chaos::lane::word).
+/// What of a word belongs to a map.
 fn part(word: u64, stream: Stream) -> impl Iterator<Item = u8> {
-    const LOW: u32 = 0x0F0F_0F0F;
-    let (a, b) = (word as u32, (word >> 32) as u32);
+    let [lss, lorenz] = mantissas(word).map(u64::from);
     let (bytes, len) = match stream {
         Stream::Combined => (word, 8),
-        Stream::Lss => (u64::from((a & LOW) | ((b & LOW) << 4)), 4),
-        Stream::Lorenz => (u64::from((a & !LOW) | ((b & !LOW) >> 4)), 4),
+        Stream::Lss => (lss, 4),
+        Stream::Lorenz => (lorenz, 4),
     };
     bytes.to_le_bytes().into_iter().take(len)
+}
+
+/// The low mantissa bits of the logistic-sine state and of the Lorenz coordinate that made a word: the inverse of
+/// [`lane::word`](crate::chaos::lane::word).
+pub fn mantissas(word: u64) -> [u32; 2] {
+    const LOW: u32 = 0x0F0F_0F0F;
+    let (a, b) = (word as u32, (word >> 32) as u32);
+    [(a & LOW) | ((b & LOW) << 4), (a & !LOW) | ((b & !LOW) >> 4)]
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! is judged), then one file for each metric. [`keystream`] is the chaotic stage's output for external suites, [`bits`] and
 //! [`difference`] tell weak variants of the maps from ours, [`sp800_22`] are NIST's tests of randomness.
 
+pub mod attack;
 pub mod bits;
 pub mod cipher;
 pub mod compression;

@@ -9,6 +9,7 @@
 //! codes and advice).
 
 mod analyze;
+mod attack;
 mod backlog;
 mod bench;
 mod branch;
@@ -39,6 +40,7 @@ mod pixels;
 mod randomness;
 mod raw_forms;
 mod sealing;
+mod sheet;
 mod streams;
 mod subtitles;
 mod summary;
@@ -76,6 +78,7 @@ enum Command {
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
     Analyze(analyze::Analyze),
+    Attack(attack::Attack),
     Randomness(randomness::Randomness),
     Bench(bench::Bench),
     Compare(compare::Compare),
@@ -105,6 +108,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Decrypt(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Analyze(command) => command.run(),
+        Command::Attack(command) => command.run(),
         Command::Randomness(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),

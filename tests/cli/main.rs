@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the built program, its files, its exit codes.
 
 mod analyze;
+mod attack;
 mod bench;
 mod clips;
 mod damage;

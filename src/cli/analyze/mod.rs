@@ -5,9 +5,9 @@
 //! of others). What is measured is in `analysis`.
 
 mod command;
-mod inputs;
+pub(super) mod inputs;
 mod json;
-mod keystream;
+pub(super) mod keystream;
 mod table;
 
 pub use self::keystream::{Seed, parse_seed};
