@@ -18,7 +18,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# Newest glibc whose symbols the packed files may ask for.
+# Newest glibc whose symbols the packed files may ask for: Debian 12's. The programs themselves make do with 2.34.
 newest_glibc=2.36
 # What the element run needs of GStreamer beside its libraries.
 gstreamer_plugins=(libgstcoreelements.so libgstvideotestsrc.so)
@@ -69,6 +69,7 @@ pack() {
     strip --strip-debug "$folder"/bin/* "$folder"/lib/* "$folder"/plugins/*
     check_glibc "$folder"/{bin,lib,plugins}/*
     cp "${BASH_SOURCE[0]}" "$folder/gpu.sh"
+    git -C "$here" describe --always --dirty --abbrev=12 >"$folder/commit" 2>/dev/null || echo unknown >"$folder/commit"
     tar -C "$scratch" -czf "$out.partial" chaosveil-gpu
     mv "$out.partial" "$out"
     say "Packed $out, $(du -h "$out" | cut -f1)"
@@ -218,7 +219,7 @@ elements() {
         cmp "$plain" "$folder/back.yuv" || return
         echo "$pair: the same"
     done
-    rm -f "$plain" "$folder/back.yuv"
+    rm -f "$plain" "$folder/back.yuv" "$key"
     # A processor that has taken over gives the same frames.
     ! grep -q 'backend-failed' "$folder/elements.log"
 }
@@ -242,7 +243,7 @@ measure() {
 report() {
     local at comma='' failed=0
     {
-        printf '{\n  "checks": ['
+        printf '{\n  "commit": "%s",\n  "checks": [' "$(<"$here/commit")"
         for at in "${!checks[@]}"; do
             printf '%s\n    { "name": "%s", "result": "%s", "detail": "%s" }' "$comma" "${checks[at]}" \
                 "${results[at]}" "${details[at]//[\"\\]/?}"

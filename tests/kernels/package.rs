@@ -38,6 +38,7 @@ fn the_package_checks_and_measures_where_there_is_a_driver() {
         serde_json::from_slice(&fs::read(scene.path("results").join(name)).expect("written")).expect("JSON")
     };
     let checks = json("checks.json");
+    assert!(checks["commit"].as_str().is_some_and(|commit| !commit.is_empty()), "{checks}");
     assert!(checks["checks"].as_array().is_some_and(|checks| checks.iter().all(|check| check["result"] != "FAILED")));
     assert_eq!(json("bench.json")["device"], "Stand-in GPU (CUDA 12.0)");
     assert_eq!(json("doctor.json")["calibration"].as_array().map(Vec::len), Some(3));

@@ -189,8 +189,9 @@ impl Report {
 
 /// What the words behind a GPU's stages mean.
 const ON_DEVICE: &str = ": `none` stays in its memory, kernels alone; `device` comes from pinned memory and goes back
-there; `host` comes from a frame's own memory, as the library is used. Of `none` and `device`, as of the element, threads
-are frames in flight. Profiles with an AEAD seal on the processor, and are no faster than that: see aes-256-gcm.";
+there; `host` comes from a frame's own memory, as the library is used, one frame after another. Of `none` and `device`, as
+of the element, threads are frames in flight. Profiles with an AEAD seal on the processor, and are no faster than that:
+see aes-256-gcm.";
 
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
