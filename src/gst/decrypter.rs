@@ -239,31 +239,29 @@ impl Decrypter {
         arrival: Option<gst::ClockTime>,
         items: &mut Vec<Item>,
     ) {
-        match self.picture_job(buffer, cipher, arrival) {
-            Ok((news, job)) => {
-                items.extend(told(job.session.clone(), news));
-                items.push(Item::Job(job));
-            }
-            Err(error) => items.push(Item::Pass(Decrypted::Rejected(None, error))),
-        }
+        let job = self.picture_job(buffer, cipher, arrival, items);
+        items.push(job.map_or_else(|error| Item::Pass(Decrypted::Rejected(None, error)), Item::Job));
     }
 
+    /// What its stream header tells leaves whatever becomes of the frame: it will not be told again.
     fn picture_job(
         &mut self,
         buffer: gst::Buffer,
         cipher: Arc<RawVideo>,
         arrival: Option<gst::ClockTime>,
-    ) -> Result<(HeaderNews, DecryptJob)> {
+        items: &mut Vec<Item>,
+    ) -> Result<DecryptJob> {
         let picture = &mut self.picture;
         let frame = video::read_planes(&buffer, &cipher, |planes| picture.read_headers(&cipher.layout, planes))?;
         let news = self.reader.header(picture.header())?;
         let session = self.reader.session().ok_or(Error::NotOurs)?;
+        items.extend(told(session.clone(), news));
         let header = self.reader.frame(picture.prefix().first_chunk().ok_or(Error::NotOurs)?)?;
         let mut prefix = self.prefixes.take();
         memory::resize(&mut prefix, picture.prefix().len());
         prefix.copy_from_slice(picture.prefix());
         let input = Input::Picture { buffer, cipher, frame, prefix };
-        Ok((news, DecryptJob { header, input, session, arrival, entered: Instant::now() }))
+        Ok(DecryptJob { header, input, session, arrival, entered: Instant::now() })
     }
 
     /// Forgets half-received packets and which counters were seen: after a local application's own flush.

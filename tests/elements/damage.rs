@@ -102,6 +102,32 @@ fn a_flipped_bit_in_a_cipher_picture_costs_that_picture() {
     });
 }
 
+/// The stream header in the first picture counts whatever becomes of its frame: no later one tells it again.
+#[test]
+fn a_damaged_first_picture_still_opens_the_stream() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("GRAY8", 33, 9);
+        let sent = frames(&info, 3);
+        let rig = Rig::new(&format!("chaosenc {} output=picture transport=exact", keys.psk()));
+        let cipher = rig.run(stream(&pictures::caps(&info), sent.clone()));
+        let caps = all_caps(&cipher).remove(0);
+        let whole: Vec<gst::Buffer> = buffers(&cipher).into_iter().cloned().collect();
+        let first = pictures::bytes(&whole[0]);
+        let header = first.windows(8).position(|window| window == b"CVEILFRM").expect("a frame header");
+        for at in (8..64).step_by(5) {
+            let (mut bytes, mut damaged) = (first.clone(), whole.clone());
+            bytes[header + at] ^= 0x10;
+            damaged[0] = gst::Buffer::from_slice(bytes);
+            let came = decrypt_caps(&keys, "", &caps, damaged);
+            let told = format!("byte {at} of the frame header: {:?}", came.posted);
+            assert_eq!(came.frames(&info, &sent), [1, 2], "{told}");
+            assert_eq!((came.stat("rejected"), came.stat("lost"), &came.error), (1, 0, &None), "{told}");
+            assert!(came.posted.iter().any(|(reason, _)| reason == "new-stream"), "{told}");
+        }
+    });
+}
+
 #[test]
 fn a_stream_cut_anywhere_gives_its_whole_frames() {
     in_time(|| {
