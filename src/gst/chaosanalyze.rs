@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Posts an element message `chaosanalyze` for one frame of every `interval`. Of raw video every visible byte counts, of a
-//! cipher picture of ours without the rows of headers, of our packets without what stands before the payload.
+//! cipher picture of ours without the rows of headers, of our packets without what stands before the payload. Correlation
+//! is that of the first channel, where its samples have eight bits.
 
 use std::{
     sync::{LazyLock, Mutex},
@@ -45,13 +46,13 @@ glib::wrapper! {
 
 #[derive(Debug, Clone)]
 struct Settings {
-    interval: gst::ClockTime,
+    interval_ns: u64,
     alpha: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { interval: gst::ClockTime::SECOND, alpha: 0.01 }
+        Settings { interval_ns: 1_000_000_000, alpha: 0.01 }
     }
 }
 
@@ -67,35 +68,38 @@ struct State {
     channel: Vec<u8>,
 }
 
-/// What is judged of a frame: its bytes, and where a channel is in them.
-struct Shown {
-    /// Bytes of a row of the channel, bytes from one of its pixels to the next, and rows.
-    channel: Option<(usize, usize, usize)>,
+/// Where one channel of eight bits is in a frame's bytes.
+struct Channel {
+    /// Its first sample.
+    offset: usize,
+    /// Bytes from one sample to the next.
+    step: usize,
+    /// Bytes of a row, of all channels in it.
+    row_bytes: usize,
+    rows: usize,
 }
 
 impl State {
-    /// Collects what is judged of a buffer.
-    fn collect(&mut self, buffer: &gst::BufferRef) -> Result<Shown> {
-        match &self.content {
-            Some(Content::Raw(raw)) => collect_raw(buffer, raw, &mut self.picture, &mut self.bytes),
-            _ => {
-                let map = video::map(buffer)?;
-                let payload = FrameHeader::claimed_payload(&map).unwrap_or(&map);
-                memory::resize(&mut self.bytes, payload.len());
-                self.bytes.copy_from_slice(payload);
-                Ok(Shown { channel: None })
-            }
+    /// Collects the bytes of a buffer that are judged, and tells where a channel is in them.
+    fn collect(&mut self, buffer: &gst::BufferRef) -> Result<Option<Channel>> {
+        if let Some(Content::Raw(raw)) = &self.content {
+            return collect_raw(buffer, raw, &mut self.picture, &mut self.bytes);
         }
+        let map = video::map(buffer)?;
+        let payload = FrameHeader::claimed_payload(&map).unwrap_or(&map);
+        memory::resize(&mut self.bytes, payload.len());
+        self.bytes.copy_from_slice(payload);
+        Ok(None)
     }
 
-    fn findings(&mut self, shown: &Shown, alpha: f64) -> Vec<Finding> {
+    fn findings(&mut self, channel: Option<Channel>, alpha: f64) -> Vec<Finding> {
         let counts = counts(&self.bytes);
         let mut findings = vec![entropy("all", &counts, alpha), chi_square("all", &counts, alpha)];
-        if let Some((row_bytes, step, rows)) = shown.channel {
+        if let Some(Channel { offset, step, row_bytes, rows }) = channel {
             self.channel.clear();
             let rows = self.bytes.chunks_exact(row_bytes).take(rows);
-            self.channel.extend(rows.flat_map(|row| row.iter().step_by(step)));
-            let width = row_bytes.div_ceil(step);
+            self.channel.extend(rows.flat_map(|row| row[offset..].iter().step_by(step)));
+            let width = (row_bytes - offset).div_ceil(step);
             let of = |direction| correlation("all", direction, &self.channel, width, alpha);
             findings.extend(Direction::ALL.map(of));
         }
@@ -108,16 +112,18 @@ fn collect_raw(
     raw: &RawVideo,
     picture: &mut CipherPicture,
     bytes: &mut Vec<u8>,
-) -> Result<Shown> {
+) -> Result<Option<Channel>> {
     let layout: FrameLayout = video::read_planes(buffer, raw, |planes| {
         let layout = picture.read_headers(&raw.layout, planes).unwrap_or_else(|_| raw.layout.clone());
         memory::resize(bytes, layout.payload_bytes());
         pack(&layout, planes, bytes)?;
         Ok(layout)
     })?;
-    let plane = &layout.planes()[0];
-    let step = (plane.row_bytes / layout.width().max(1) as usize).max(1);
-    Ok(Shown { channel: Some((plane.row_bytes, step, plane.rows)) })
+    let (format, plane) = (raw.info.format_info(), &layout.planes()[0]);
+    let eight_bits = format.depth()[0] == 8 && !format.flags().contains(gst_video::VideoFormatFlags::COMPLEX);
+    let (offset, step) = (format.poffset()[0] as usize, format.pixel_stride()[0] as usize);
+    let is_first = format.plane()[0] == 0 && step > 0 && offset < plane.row_bytes;
+    Ok((eight_bits && is_first).then_some(Channel { offset, step, row_bytes: plane.row_bytes, rows: plane.rows }))
 }
 
 mod imp {
@@ -144,7 +150,7 @@ mod imp {
                     glib::ParamSpecUInt64::builder("interval")
                         .nick("Interval")
                         .blurb("Nanoseconds from one message to the next (0 = one for each frame)")
-                        .default_value(Settings::default().interval.nseconds())
+                        .default_value(Settings::default().interval_ns)
                         .mutable_playing()
                         .build(),
                     glib::ParamSpecDouble::builder("alpha")
@@ -164,7 +170,7 @@ mod imp {
             let mut settings = lock(&self.settings);
             let get = "type checked by GObject";
             match pspec.name() {
-                "interval" => settings.interval = gst::ClockTime::from_nseconds(value.get().expect(get)),
+                "interval" => settings.interval_ns = value.get().expect(get),
                 "alpha" => settings.alpha = value.get().expect(get),
                 name => unreachable!("no property {name}"),
             }
@@ -173,7 +179,7 @@ mod imp {
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
             let settings = lock(&self.settings);
             match pspec.name() {
-                "interval" => settings.interval.nseconds().to_value(),
+                "interval" => settings.interval_ns.to_value(),
                 "alpha" => settings.alpha.to_value(),
                 name => unreachable!("no property {name}"),
             }
@@ -226,14 +232,18 @@ mod imp {
         fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
             let settings = lock(&self.settings).clone();
             let mut state = lock(&self.state);
+            // Between packets of ours stream headers come, which are no frames.
+            if buffer.flags().contains(gst::BufferFlags::HEADER) || buffer.size() == 0 {
+                return Ok(gst::FlowSuccess::Ok);
+            }
             state.frames += 1;
             let now = Instant::now();
-            let interval = Duration::from(settings.interval);
-            if state.last.is_some_and(|last| now - last < interval) || buffer.size() == 0 {
+            let interval = Duration::from_nanos(settings.interval_ns);
+            if state.last.is_some_and(|last| now - last < interval) {
                 return Ok(gst::FlowSuccess::Ok);
             }
             let findings = match state.collect(buffer) {
-                Ok(shown) => state.findings(&shown, settings.alpha),
+                Ok(channel) => state.findings(channel, settings.alpha),
                 Err(error) => {
                     gst::debug!(CAT, imp = self, "a frame is passed unseen: {error}");
                     return Ok(gst::FlowSuccess::Ok);
