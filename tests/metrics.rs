@@ -1,4 +1,4 @@
-//! Every metric of the analysis beside an independent implementation, `tests/metrics/reference.py` (NumPy, SciPy,
+//! The metrics of the analysis beside an independent implementation, `tests/metrics/reference.py` (NumPy, SciPy,
 //! scikit-image), on pictures of several kinds; and how often the tests reject what is ideal.
 //!
 //! Needs a Python with `tests/requirements.txt`; see `tests/scripts/python.rs`.
@@ -147,7 +147,7 @@ fn weak_ciphers_are_caught() {
     let keystream = noise(&plain, &mut random).bytes;
     let masked =
         |mask: u8| plain.bytes.iter().zip(&keystream).map(|(byte, key)| byte ^ (key & mask)).collect::<Vec<_>>();
-    // Every 16-byte block on its own under one permutation of values, as ECB: equal blocks stay equal.
+    // Every value on its own under one permutation of values, as ECB does with blocks: equal ones stay equal.
     let mut values: Vec<u8> = (0..=255).collect();
     random.draw(&mut values, 256);
     let substituted: Vec<u8> = plain.bytes.iter().map(|&byte| values[usize::from(byte)]).collect();

@@ -20,7 +20,11 @@ pub fn entropy(channel: &'static str, counts: &[u64; 256], alpha: f64) -> Findin
     let lowest = 8.0 - quantile::chi_square(histogram::FREEDOM, 1.0 - alpha) / scale;
     Finding::plain("entropy", channel, of_counts(counts), samples)
         .against(8.0 - histogram::FREEDOM / scale, [Some(lowest), None])
+        .from_samples(LEAST_SAMPLES)
 }
+
+/// With fewer, terms of higher order count: of 4,096 ideal bytes 6.5 % are below the value for 5 %, of 1,024 17 %.
+const LEAST_SAMPLES: u64 = 8192;
 
 #[cfg(test)]
 mod tests {

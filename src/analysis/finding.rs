@@ -30,6 +30,14 @@ impl Finding {
         Finding { ideal: Some(ideal), critical, ..self }
     }
 
+    /// The same without a verdict where there are fewer samples than its critical values hold for.
+    pub fn from_samples(self, least: u64) -> Finding {
+        match self.samples < least {
+            true => Finding { critical: [None, None], ..self },
+            false => self,
+        }
+    }
+
     /// Whether it lies between the critical values; `None` where there are none.
     pub fn pass(&self) -> Option<bool> {
         let [lowest, highest] = self.critical;
@@ -69,5 +77,7 @@ mod tests {
         assert_eq!(finding(0.9, [Some(1.0), None]), Some(false));
         assert_eq!(finding(1.1, [Some(0.0), Some(1.0)]), Some(false));
         assert_eq!(finding(f64::NAN, [Some(0.0), Some(1.0)]), Some(false));
+        let judged = Finding::plain("x", "all", 2.0, 99).against(0.0, [None, Some(1.0)]);
+        assert_eq!((judged.clone().from_samples(99).pass(), judged.from_samples(100).pass()), (Some(false), None));
     }
 }

@@ -32,7 +32,11 @@ pub fn chi_square(channel: &'static str, counts: &[u64; 256], alpha: f64) -> Fin
     let value = counts.iter().map(|&count| (count as f64 - expected).powi(2) / expected).sum();
     Finding::plain("chi_square", channel, value, samples)
         .against(FREEDOM, [None, Some(quantile::chi_square(FREEDOM, 1.0 - alpha))])
+        .from_samples(LEAST_SAMPLES)
 }
+
+/// Five for each value, the usual least for the approximation by chi-square's distribution (Cochran 1954).
+const LEAST_SAMPLES: u64 = 5 * 256;
 
 #[cfg(test)]
 mod tests {
@@ -49,8 +53,9 @@ mod tests {
     #[test]
     fn chi_square_by_hand() {
         assert_eq!(chi_square("gray", &[1; 256], 0.05).value, 0.0);
-        let one = counts(&[9; 512]);
-        assert!((chi_square("gray", &one, 0.05).value - 255.0 * 512.0).abs() < 1e-6);
+        let one = counts(&[9; 2048]);
+        assert!((chi_square("gray", &one, 0.05).value - 255.0 * 2048.0).abs() < 1e-6);
         assert_eq!(chi_square("gray", &one, 0.05).pass(), Some(false));
+        assert_eq!(chi_square("gray", &counts(&[9; 1279]), 0.05).pass(), None);
     }
 }

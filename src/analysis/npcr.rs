@@ -21,7 +21,11 @@ pub fn of_count(channel: &'static str, different: u64, samples: u64, alpha: f64)
     let critical = (F - quantile::normal(1.0 - alpha) * (F / n).sqrt()) / (F + 1.0);
     Finding::plain("npcr", channel, 100.0 * different as f64 / n, samples)
         .against(100.0 * F / (F + 1.0), [Some(100.0 * critical), None])
+        .from_samples(LEAST_SAMPLES)
 }
+
+/// Five equal bytes are then expected: enough for the normal approximation.
+pub const LEAST_SAMPLES: u64 = 5 * 256;
 
 #[cfg(test)]
 mod tests {

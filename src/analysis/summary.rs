@@ -11,7 +11,7 @@ pub struct Summary {
     /// What was judged.
     pub profile: &'static str,
     /// As in [`Row`].
-    pub mode: Option<Mode>,
+    pub mode: Mode,
     /// Name of the statistic.
     pub name: &'static str,
     /// Channel.
@@ -26,6 +26,8 @@ pub struct Summary {
     pub range: [f64; 2],
     /// How many passed, of how many with a verdict.
     pub passed: Option<[usize; 2]>,
+    /// See [`Row::is_test`].
+    pub is_test: bool,
 }
 
 impl Summary {
@@ -34,10 +36,12 @@ impl Summary {
         self.passed.map(|[passed, judged]| passed as f64 / judged as f64)
     }
 
-    /// What the share of ideal pictures stays above, but for three standard deviations: `1 - alpha - 3 sqrt(alpha (1 -
+    /// What the share of ideal pictures stays above in a test, but for three standard deviations: `1 - alpha - 3 sqrt(alpha (1 -
     /// alpha) / n)` (NIST SP 800-22 rev. 1a, section 4.2.1).
     pub fn least_proportion(&self, alpha: f64) -> Option<f64> {
-        self.passed.map(|[_, judged]| (1.0 - alpha - 3.0 * (alpha * (1.0 - alpha) / judged as f64).sqrt()).max(0.0))
+        self.passed
+            .filter(|_| self.is_test)
+            .map(|[_, judged]| (1.0 - alpha - 3.0 * (alpha * (1.0 - alpha) / judged as f64).sqrt()).max(0.0))
     }
 }
 
@@ -77,6 +81,7 @@ fn of_group(profile: &'static str, rows: &[&Row], alpha: f64) -> Summary {
         half_width: quantile::normal(1.0 - alpha / 2.0) * (variance / n).sqrt(),
         range: [values.iter().copied().fold(f64::NAN, f64::min), values.iter().copied().fold(f64::NAN, f64::max)],
         passed: (!verdicts.is_empty()).then_some([passed, verdicts.len()]),
+        is_test: rows.iter().any(|row| row.is_test()),
     }
 }
 
@@ -89,10 +94,10 @@ mod tests {
     #[test]
     fn a_group_by_hand() {
         let row = |value, highest| Row {
-            mode: None,
+            mode: Mode::FreshCounter,
             finding: Finding::plain("x", "gray", value, 10).against(0.0, [None, Some(highest)]),
         };
-        let other = Row { mode: None, finding: Finding::plain("y", "gray", 1.0, 10) };
+        let other = Row { mode: Mode::FreshCounter, finding: Finding::plain("y", "gray", 1.0, 10) };
         let rows = [row(1.0, 5.0), other, row(2.0, 5.0), row(3.0, 5.0), row(6.0, 5.0)];
         let summaries = summaries(rows.iter().map(|row| ("ours", row)), 0.05);
         assert_eq!(summaries.len(), 2);

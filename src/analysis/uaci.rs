@@ -23,7 +23,11 @@ pub fn of_distance(channel: &'static str, distance: u64, samples: u64, alpha: f6
     let width = quantile::normal(1.0 - alpha / 2.0) * variance.sqrt();
     Finding::plain("uaci", channel, 100.0 * distance as f64 / (F * n), samples)
         .against(100.0 * mean, [Some(100.0 * (mean - width)), Some(100.0 * (mean + width))])
+        .from_samples(LEAST_SAMPLES)
 }
+
+/// Distances from which on their mean is close to normal.
+const LEAST_SAMPLES: u64 = 100;
 
 #[cfg(test)]
 mod tests {

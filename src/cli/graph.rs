@@ -221,6 +221,7 @@ fn exit_of(error: &glib::Error) -> Exit {
 static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
 
 /// Ctrl-C and SIGTERM: the first asks the run to end in good order, the second ends it at once.
+#[derive(Clone, Copy)]
 pub struct Interrupt;
 
 impl Interrupt {

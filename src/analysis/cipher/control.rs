@@ -8,7 +8,7 @@ use aws_lc_rs::{
 };
 
 use super::{Cipher, Ciphertext, Key};
-use crate::{Error, Result};
+use crate::{Error, Result, analysis::suite::Mode};
 
 /// No encryption.
 pub struct Plain;
@@ -18,12 +18,8 @@ impl Cipher for Plain {
         "plain"
     }
 
-    fn note(&self) -> Option<&'static str> {
+    fn note(&self, _: Mode) -> Option<&'static str> {
         Some("control: no encryption")
-    }
-
-    fn key_bits(&self) -> Option<u32> {
-        None
     }
 
     fn has_counter(&self) -> bool {
@@ -49,11 +45,11 @@ impl Cipher for AesCtr {
         "aes-256-ctr"
     }
 
-    fn note(&self) -> Option<&'static str> {
+    fn note(&self, _: Mode) -> Option<&'static str> {
         Some("control: a standard cipher")
     }
 
-    fn key_bits(&self) -> Option<u32> {
+    fn key_space_bits(&self) -> Option<u32> {
         Some(256)
     }
 

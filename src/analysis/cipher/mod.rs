@@ -9,7 +9,7 @@ pub mod control;
 pub mod profile;
 pub mod stage;
 
-use super::picture::Picture;
+use super::{picture::Picture, suite::Mode};
 use crate::Result;
 
 /// A throw-away key.
@@ -30,12 +30,18 @@ pub struct Ciphertext {
 pub trait Cipher {
     /// Name of its rows.
     fn name(&self) -> &'static str;
-    /// What its rows pass because of, where that is not the cipher under study.
-    fn note(&self) -> Option<&'static str> {
+    /// What its values come from, where that is not the cipher under study.
+    fn note(&self, _: Mode) -> Option<&'static str> {
         None
     }
-    /// Bits of the key, where it has one.
-    fn key_bits(&self) -> Option<u32>;
+    /// Bits of its keys' space, where that is known.
+    fn key_space_bits(&self) -> Option<u32> {
+        None
+    }
+    /// Whether the key makes a difference.
+    fn takes_key(&self) -> bool {
+        self.key_space_bits().is_some()
+    }
     /// Whether each frame has a counter that changes the ciphertext.
     fn has_counter(&self) -> bool;
     /// Pictures of this shape follow; for who has to know.
@@ -78,7 +84,7 @@ mod tests {
             assert_eq!(sealed.bytes.len(), plain.len());
             let opened = cipher.decrypt_unverified(&sealed, &[7; 32], 3).expect("decrypts").expect("can");
             assert!(opened == plain, "{}", cipher.name());
-            if cipher.key_bits().is_some() {
+            if cipher.takes_key() {
                 let other = cipher.decrypt_unverified(&sealed, &[8; 32], 3).expect("decrypts").expect("can");
                 assert!(other != plain, "{}", cipher.name());
             }

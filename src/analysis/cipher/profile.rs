@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::{Cipher, Ciphertext, Key};
 use crate::{
     Result,
+    analysis::suite::Mode,
     backend::Backend,
     chaos::FramePlan,
     seal::{
@@ -47,14 +48,18 @@ impl Cipher for ProfileCipher {
         self.profile.name()
     }
 
-    fn note(&self) -> Option<&'static str> {
-        match self.profile {
-            Profile::Chaos => None,
-            Profile::Hardened | Profile::Aead => Some("passes because of the AEAD"),
+    fn note(&self, mode: Mode) -> Option<&'static str> {
+        match (self.profile, mode) {
+            (Profile::Chaos, _) => None,
+            (_, Mode::FreshCounter) => Some("passes because of the AEAD"),
+            (Profile::Hardened, Mode::SameCounter) => Some("passes because the AEAD's tags key the chaotic stage"),
+            (Profile::Aead, Mode::SameCounter) => {
+                Some("the AEAD never uses a counter twice, and fails where it is made to")
+            }
         }
     }
 
-    fn key_bits(&self) -> Option<u32> {
+    fn key_space_bits(&self) -> Option<u32> {
         Some(256)
     }
 

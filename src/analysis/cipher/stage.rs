@@ -5,9 +5,13 @@ use std::{sync::Arc, time::Instant};
 use super::{Cipher, Ciphertext, Key};
 use crate::{
     Result,
+    analysis::suite::Mode,
     backend::Backend,
     chaos::{FrameKey, FramePlan},
 };
+
+/// Name of its rows.
+pub const NAME: &str = "chaotic-stage";
 
 /// The chaotic stage without seal or digest.
 pub struct StageCipher {
@@ -31,14 +35,14 @@ impl StageCipher {
 
 impl Cipher for StageCipher {
     fn name(&self) -> &'static str {
-        "chaotic-stage"
+        NAME
     }
 
-    fn note(&self) -> Option<&'static str> {
+    fn note(&self, _: Mode) -> Option<&'static str> {
         Some("the chaotic stage alone, its key independent of the picture; for study")
     }
 
-    fn key_bits(&self) -> Option<u32> {
+    fn key_space_bits(&self) -> Option<u32> {
         Some(256)
     }
 

@@ -46,15 +46,16 @@ fn write(page: &mut String, report: &Report) -> Result {
 fn introduction(page: &mut String, report: &Report) -> Result {
     let parts = report.chapters.iter().flat_map(|chapter| &chapter.parts);
     let rows = parts.flat_map(|part| &part.judgement.rows);
-    let tests = rows.filter(|row| row.finding.pass().is_some()).count();
+    let tests = rows.filter(|row| row.is_test()).count();
     writeln!(
         page,
         "<p>Made by chaosveil {version}. Each value stands with its sample size, what is ideal, and the critical values at \
          alpha&nbsp;=&nbsp;{alpha} for each test by itself: of the {tests} tests here, {expected:.1} would lie outside if \
          everything were ideal, so a single one outside says little, and many say much. NPCR and UACI are over {trials} \
          changed pixels.</p><p>Good values are necessary for a cipher and prove nothing: ciphers with all of these values \
-         have been broken. The columns <em>plain</em> and <em>aes-256-ctr</em> are controls: a test that the plain picture \
-         passes, or AES fails, tells nothing.</p>",
+         have been broken. The columns <em>plain</em> and <em>aes-256-ctr</em> are controls: of frames as they are encrypted, \
+         a test that the plain picture passes, or AES fails, tells nothing. Under the same key and counter AES fails, like \
+         every cipher that is never used so.</p>",
         version = env!("CARGO_PKG_VERSION"),
         alpha = report.alpha,
         expected = tests as f64 * report.alpha,
@@ -139,7 +140,7 @@ fn figure(page: &mut String, source: &str, caption: &str) -> Result {
 
 fn values(page: &mut String, chapter: &Chapter) -> Result {
     for same in [false, true] {
-        let is_here = |row: &&Row| (row.mode == Some(Mode::SameCounter)) == same;
+        let is_here = |row: &&Row| (row.mode == Mode::SameCounter) == same;
         let mut keys: Vec<&Row> = Vec::new();
         for row in chapter.parts.iter().flat_map(|part| &part.judgement.rows).filter(is_here) {
             if !keys.iter().any(|key| key.is_beside(row)) {
@@ -150,8 +151,8 @@ fn values(page: &mut String, chapter: &Chapter) -> Result {
             continue;
         }
         let title = match same {
-            false => "As frames are encrypted, each under a counter of its own",
-            true => "Same key and counter, as the papers compare (ours never seals two frames so)",
+            false => "As frames are encrypted",
+            true => "Twice under the same key (and counter, which ours never does), as the papers compare",
         };
         writeln!(page, "<h3>{title}</h3><table><thead><tr><th>metric<th>channel<th>samples<th>ideal<th>critical")?;
         for part in &chapter.parts {
@@ -202,7 +203,7 @@ fn summary_of(page: &mut String, report: &Report) -> Result {
         report.chapters.len()
     )?;
     for summary in summary::summaries(rows, report.alpha) {
-        let mode = summary.mode.map_or("", Mode::name);
+        let mode = summary.mode.name();
         let [lowest, highest] = summary.range.map(number);
         write!(
             page,
@@ -214,10 +215,11 @@ fn summary_of(page: &mut String, report: &Report) -> Result {
             number(summary.mean),
             number(summary.half_width)
         )?;
-        if let (Some([passed, judged]), Some(share), Some(least)) =
-            (summary.passed, summary.pass_proportion(), summary.least_proportion(report.alpha))
-        {
-            write!(page, "<td>{passed} of {judged}<td{}>{share:.3}<td>{least:.3}", class_of(Some(share >= least)))?;
+        if let (Some([passed, judged]), Some(share)) = (summary.passed, summary.pass_proportion()) {
+            let least = summary.least_proportion(report.alpha);
+            let class = class_of(least.map(|least| share >= least));
+            let least = least.map_or(String::new(), |least| format!("{least:.3}"));
+            write!(page, "<td>{passed} of {judged}<td{class}>{share:.3}<td>{least}")?;
         }
         writeln!(page)?;
     }
@@ -235,8 +237,9 @@ fn published_figures(page: &mut String) -> Result {
         page,
         "<section><h2>What papers state of their ciphers</h2><p>As printed there; pictures, sizes and machines differ. \
          Tables 6, 8, 10 and 12 of Singh et al., <cite>Deep learning-based image encryption: a survey</cite> \
-         (Neurocomputing), and the four papers by name. An NPCR above, or an entropy below, the critical values for its \
-         picture's size is no better than one inside.</p><table><thead><tr>"
+         (Neurocomputing), and three papers by name; the fourth, Subhashini et al. 2023, gives histograms only. An NPCR or an \
+         entropy above what is ideal for the picture's size is no better than one at it. DLEDNet's NPCR is with 1 % of the \
+         pixels changed.</p><table><thead><tr>"
     )?;
     names.iter().try_for_each(|name| write!(page, "<th>{}", escape(name)))?;
     writeln!(page, "</thead><tbody>")?;

@@ -16,7 +16,7 @@ use crate::{
         cipher::{Cipher, Ciphertext, Key},
         picture::Picture,
     },
-    cli::error::Failure,
+    cli::{error::Failure, graph::Interrupt, picture_type},
 };
 
 /// Name of the rows of what is not ours.
@@ -28,14 +28,18 @@ pub struct CommandCipher {
     folder: tempfile::TempDir,
     /// Of the pictures that are encrypted.
     shape: Picture,
+    interrupt: Interrupt,
 }
+
+/// Letters of a message that are told.
+const MESSAGE: usize = 200;
 
 impl CommandCipher {
     /// Takes a command line apart; no shell will see it.
     ///
     /// # Errors
     /// If it is empty, has an open quote, or lacks {in} or {out}.
-    pub fn new(command: &str) -> Result<CommandCipher, Failure> {
+    pub fn new(command: &str, interrupt: Interrupt) -> Result<CommandCipher, Failure> {
         let advice = "for instance: --encrypt-command 'prog {in} {out} {key}'";
         let words = shell_words::split(command)
             .map_err(|error| Failure::usage(format!("--encrypt-command: {error}")).advise(advice))?;
@@ -49,11 +53,7 @@ impl CommandCipher {
         }
         let folder = tempfile::tempdir().map_err(|error| Failure::io("a temporary folder", error))?;
         let shape = Picture { width: 0, height: 0, channels: 1, bytes: Vec::new() };
-        Ok(CommandCipher { words, folder, shape })
-    }
-
-    fn takes_key(&self) -> bool {
-        self.words.iter().any(|word| word.contains("{key}"))
+        Ok(CommandCipher { words, folder, shape, interrupt })
     }
 
     fn run(&self, from: &Path, to: &Path, key: &Key) -> Result<()> {
@@ -62,14 +62,18 @@ impl CommandCipher {
         let mut words =
             self.words.iter().map(|word| word.replace("{in}", &from).replace("{out}", &to).replace("{key}", &key));
         let program = words.next().unwrap_or_default();
-        let output = Command::new(&program).args(words).stdin(Stdio::null()).output();
+        let output = Command::new(&program).args(words).stdin(Stdio::null()).stdout(Stdio::null()).output();
         let output = output.map_err(|source| Error::Io { what: format!("running {program}"), source })?;
+        if self.interrupt.has_come() {
+            return Err(Error::Command("interrupted; nothing was written".into()));
+        }
         if output.status.success() {
             return Ok(());
         }
         // Its last line mostly says what was wrong.
         let told = String::from_utf8_lossy(&output.stderr);
-        let last = told.lines().last().unwrap_or("it said nothing").trim().to_owned();
+        let last = told.lines().last().unwrap_or("it said nothing").trim().replace(&key, "{key}");
+        let last: String = last.chars().take(MESSAGE).collect();
         Err(Error::Command(format!("{program} failed ({}): {last}", output.status)))
     }
 }
@@ -79,8 +83,8 @@ impl Cipher for CommandCipher {
         NAME
     }
 
-    fn key_bits(&self) -> Option<u32> {
-        self.takes_key().then_some(256)
+    fn takes_key(&self) -> bool {
+        self.words.iter().any(|word| word.contains("{key}"))
     }
 
     fn has_counter(&self) -> bool {
@@ -102,9 +106,13 @@ impl Cipher for CommandCipher {
         let begun = Instant::now();
         self.run(&from, &to, key)?;
         let seconds = begun.elapsed().as_secs_f64();
-        let file = std::fs::read(&to).map_err(|_| failed("it made no {out}"))?;
-        let image =
-            image::load_from_memory(&file).map_err(|error| failed(&format!("{{out}} is no picture: {error}")))?;
+        // Whatever is no file might be read without end.
+        let file = match to.symlink_metadata() {
+            Ok(metadata) if metadata.is_file() => std::fs::read(&to).map_err(|_| failed("{out} cannot be read"))?,
+            Ok(_) => return Err(failed("{out} is no regular file")),
+            Err(_) => return Err(failed("it made no {out}")),
+        };
+        let image = picture_type::decode(&file).map_err(|error| failed(&format!("{{out}}: {error}")))?;
         let cipher = inputs::picture_of(image);
         if cipher.shape() != self.shape.shape() {
             let shape =

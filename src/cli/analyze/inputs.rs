@@ -84,7 +84,11 @@ pub fn read_pair(plain: &Path, cipher: &Path) -> Result<(Input, Picture), Failur
 fn decode(path: &Path) -> Result<DynamicImage, Failure> {
     let name = path.display().to_string();
     let file = endpoint::read_frame(&name, endpoint::open(path)?)?;
-    picture_type::decode(&file).map_err(|failure| failure.about(name))
+    let image = picture_type::decode(&file).map_err(|failure| failure.about(&name))?;
+    match image.width() * image.height() {
+        0 => Err(Failure::new(Exit::Content, format!("{name}: a picture without pixels"))),
+        _ => Ok(image),
+    }
 }
 
 /// Rows of the picture inside a cipher picture of ours.
@@ -96,11 +100,29 @@ fn rows_of_ours(image: &DynamicImage) -> Option<usize> {
     Some(frame.height() as usize)
 }
 
-/// The samples of a decoded picture.
+/// The samples of a decoded picture, the upper eight bits of each.
 pub fn picture_of(image: DynamicImage) -> Picture {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    match image.color().has_color() {
-        true => Picture { width, height, channels: 3, bytes: image.into_rgb8().into_raw() },
-        false => Picture { width, height, channels: 1, bytes: image.into_luma8().into_raw() },
+    let upper = |samples: Vec<u16>| samples.into_iter().map(|sample| (sample >> 8) as u8).collect();
+    let is_deep = image.color().bytes_per_pixel() > image.color().channel_count();
+    let (channels, bytes) = match (image.color().has_color(), is_deep) {
+        (true, false) => (3, image.into_rgb8().into_raw()),
+        (true, true) => (3, upper(image.into_rgb16().into_raw())),
+        (false, false) => (1, image.into_luma8().into_raw()),
+        (false, true) => (1, upper(image.into_luma16().into_raw())),
+    };
+    Picture { width, height, channels, bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounding would give 0 and 255 half of their share.
+    #[test]
+    fn deep_samples_lose_their_lower_bits() {
+        let deep = image::ImageBuffer::from_raw(4, 1, vec![0x00FF, 0x0180, 0xFE80, 0xFFFFu16]).expect("fits");
+        let picture = picture_of(DynamicImage::ImageLuma16(deep));
+        assert_eq!((picture.shape(), picture.bytes), ((4, 1, 1), vec![0x00, 0x01, 0xFE, 0xFF]));
     }
 }

@@ -3,15 +3,21 @@
 use serde_json::{Value, json};
 
 use super::{Judged, JudgedCipher};
-use crate::analysis::{suite::Row, summary};
+use crate::analysis::{
+    cipher::stage,
+    suite::{Mode, Row},
+    summary,
+};
 
-/// `{alpha, metrics, controls, summary}`; values that are not finite are null.
+/// `{alpha, metrics, chaotic_stage, controls, summary}`: our profiles or `external`, the chaotic stage alone, controls. Values
+/// that are not finite are null.
 pub fn of(judged: &[Judged], alpha: f64) -> String {
-    let rows = |controls: bool| -> Vec<Value> {
+    let is_stage = |cipher: &&JudgedCipher| cipher.name == stage::NAME;
+    let rows = |wanted: &dyn Fn(&&JudgedCipher) -> bool| -> Vec<Value> {
         judged
             .iter()
             .flat_map(|judged| {
-                let ciphers = judged.ciphers.iter().filter(move |cipher| cipher.is_control == controls);
+                let ciphers = judged.ciphers.iter().filter(|cipher| wanted(cipher));
                 ciphers
                     .flat_map(|cipher| cipher.judgement.rows.iter().map(|row| metric(&judged.input.name, cipher, row)))
             })
@@ -22,22 +28,31 @@ pub fn of(judged: &[Judged], alpha: f64) -> String {
     let summaries: Vec<Value> = match judged.len() {
         1 => Vec::new(),
         _ => summary::summaries(all, alpha).iter().map(|summary| json!({
-            "profile": summary.profile, "mode": summary.mode.map(|mode| mode.name()), "name": summary.name,
+            "profile": summary.profile, "mode": summary.mode.name(), "name": summary.name,
             "channel": summary.channel, "pictures": summary.pictures, "mean": summary.mean,
             "half_width": summary.half_width, "lowest": summary.range[0], "highest": summary.range[1],
             "passed": summary.passed.map(|[passed, _]| passed), "judged": summary.passed.map(|[_, judged]| judged),
             "pass_proportion": summary.pass_proportion(), "least_pass_proportion": summary.least_proportion(alpha),
         })).collect(),
     };
-    let report = json!({"alpha": alpha, "metrics": rows(false), "controls": rows(true), "summary": summaries});
+    let report = json!({
+        "alpha": alpha,
+        "metrics": rows(&|cipher| !cipher.is_control && !is_stage(cipher)),
+        "chaotic_stage": rows(&is_stage),
+        "controls": rows(&|cipher| cipher.is_control),
+        "summary": summaries,
+    });
     serde_json::to_string_pretty(&report).map(|text| text + "\n").unwrap_or_default()
 }
 
 fn metric(input: &str, cipher: &JudgedCipher, row: &Row) -> Value {
     let finding = &row.finding;
+    // What makes a cipher pass says nothing of the tests that it fails by chance.
+    let fails_by_chance = row.mode == Mode::FreshCounter && finding.pass() == Some(false);
+    let note = cipher.note(row.mode).filter(|_| !fails_by_chance);
     json!({
-        "input": input, "profile": cipher.name, "mode": row.mode.map(|mode| mode.name()), "name": finding.name,
+        "input": input, "profile": cipher.name, "mode": row.mode.name(), "name": finding.name,
         "channel": finding.channel, "value": finding.value, "samples": finding.samples, "ideal": finding.ideal,
-        "critical": finding.critical, "pass": finding.pass(), "note": cipher.note,
+        "critical": finding.critical, "pass": finding.pass(), "note": note,
     })
 }

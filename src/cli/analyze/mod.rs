@@ -19,7 +19,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::{command::CommandCipher, inputs::Input, keystream::KeystreamArguments};
 use super::{
-    error::Failure,
+    error::{Exit, Failure},
+    graph::Interrupt,
     output::{self, PartialFile},
     sealing::{BackendArgument, warn_of_trouble},
 };
@@ -33,7 +34,7 @@ use crate::{
         },
         picture::Picture,
         report,
-        suite::{self, Judgement, Settings},
+        suite::{self, Judgement, Mode, Settings},
     },
     backend::Backend,
     seal::Profile,
@@ -100,9 +101,22 @@ struct Judged {
 /// One cipher's part of it.
 struct JudgedCipher {
     name: &'static str,
-    note: Option<&'static str>,
+    /// Of frames as they are encrypted, and under the same counter.
+    notes: [Option<&'static str>; 2],
     is_control: bool,
     judgement: Judgement,
+}
+
+impl JudgedCipher {
+    fn new(cipher: &dyn Cipher, is_control: bool, judgement: Judgement) -> JudgedCipher {
+        let notes = [Mode::FreshCounter, Mode::SameCounter].map(|mode| cipher.note(mode));
+        JudgedCipher { name: cipher.name(), notes, is_control, judgement }
+    }
+
+    /// What values of a mode come from.
+    fn note(&self, mode: Mode) -> Option<&'static str> {
+        self.notes[usize::from(mode == Mode::SameCounter)]
+    }
 }
 
 impl Analyze {
@@ -114,12 +128,18 @@ impl Analyze {
         if self.keystream.is_asked_for() {
             return self.keystream.run(*self.seed, self.backend.choose()?);
         }
+        if self.report.is_some() && self.report == self.json {
+            return Err(
+                Failure::usage("report and JSON cannot be one file").advise("name another file for one of them")
+            );
+        }
+        let interrupt = Interrupt::watch()?;
         let create =
             |path: &Option<PathBuf>| path.as_deref().map(|path| PartialFile::create(path, self.force)).transpose();
         let (report, json) = (create(&self.report)?, create(&self.json)?);
-        let judged = match self.plain.as_deref().zip(self.cipher.as_deref()) {
-            Some((plain, cipher)) => vec![self.judge_pair(inputs::read_pair(plain, cipher)?)?],
-            None => self.judge_all(inputs::collect(&self.inputs)?)?,
+        let (judged, failed) = match self.plain.as_deref().zip(self.cipher.as_deref()) {
+            Some((plain, cipher)) => (vec![self.judge_pair(inputs::read_pair(plain, cipher)?)?], None),
+            None => self.judge_all(inputs::collect(&self.inputs)?, interrupt)?,
         };
         if let Some(file) = json {
             file.write(json::of(&judged, self.alpha).as_bytes())?;
@@ -129,7 +149,8 @@ impl Analyze {
             file.write(report::html(&self.to_report(&judged)).as_bytes())?;
             file.finish()?;
         }
-        output::print(&table::of(&judged, self.alpha))
+        output::print(&table::of(&judged, self.alpha))?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn settings(&self) -> Settings {
@@ -137,10 +158,10 @@ impl Analyze {
     }
 
     /// What is judged, controls last.
-    fn ciphers(&self, backend: &Arc<dyn Backend>) -> Result<Vec<Box<dyn Cipher>>, Failure> {
+    fn ciphers(&self, backend: &Arc<dyn Backend>, interrupt: Interrupt) -> Result<Vec<Box<dyn Cipher>>, Failure> {
         let mut ciphers: Vec<Box<dyn Cipher>> = Vec::new();
         if let Some(command) = &self.encrypt_command {
-            ciphers.push(Box::new(CommandCipher::new(command)?));
+            ciphers.push(Box::new(CommandCipher::new(command, interrupt)?));
         } else {
             let asked =
                 |profile: &Profile| self.profile.is_empty() || self.profile.iter().any(|name| name == profile.name());
@@ -154,45 +175,70 @@ impl Analyze {
         Ok(ciphers)
     }
 
-    fn judge_all(&self, paths: Vec<PathBuf>) -> Result<Vec<Judged>, Failure> {
+    /// Judges all pictures that can be read; the others are named, and are a failure after the rest has been told.
+    fn judge_all(&self, paths: Vec<PathBuf>, interrupt: Interrupt) -> Result<(Vec<Judged>, Option<Failure>), Failure> {
         let backend = self.backend.choose()?;
-        let mut ciphers = self.ciphers(&backend)?;
+        let mut ciphers = self.ciphers(&backend, interrupt)?;
         let studied = ciphers.len();
         ciphers.extend([Box::new(Plain) as Box<dyn Cipher>, Box::new(AesCtr)]);
-        let progress = progress(paths.len() * ciphers.len());
+        let (count, progress) = (paths.len(), progress(paths.len() * ciphers.len()));
         let settings = self.settings();
-        let mut all = Vec::new();
+        let (mut all, mut unread) = (Vec::new(), Vec::new());
         for path in paths {
-            let input = inputs::read(&path)?;
-            let mut judged = Vec::new();
+            let mut input = match inputs::read(&path) {
+                Ok(input) => input,
+                Err(failure) if count == 1 => return Err(failure),
+                Err(failure) => {
+                    progress.suspend(|| failure.report());
+                    unread.push(failure.exit());
+                    continue;
+                }
+            };
+            let is_shown = self.report.is_some() && all.len() < report::PICTURES_SHOWN;
+            let mut judged: Vec<JudgedCipher> = Vec::new();
             for (at, cipher) in ciphers.iter_mut().enumerate() {
+                if interrupt.has_come() {
+                    return Err(Failure::new(Exit::Other, "interrupted; nothing was written"));
+                }
                 progress.set_message(format!("{} {}", input.name, cipher.name()));
                 cipher.take_shape(&input.picture);
-                let judgement = suite::judge(&input.picture, &mut **cipher, &settings)
+                let mut judgement = suite::judge(&input.picture, &mut **cipher, &settings)
                     .map_err(|error| Failure::from(error).about(&input.name))?;
-                let is_control = at >= studied;
-                judged.push(JudgedCipher { name: cipher.name(), note: cipher.note(), is_control, judgement });
+                // Of damage the first cipher that can show it is shown.
+                if judged.iter().any(|cipher| !cipher.judgement.damaged.is_empty()) {
+                    judgement.damaged.clear();
+                }
+                if !is_shown {
+                    judgement.forget_pictures();
+                }
+                judged.push(JudgedCipher::new(&**cipher, at >= studied, judgement));
                 progress.inc(1);
             }
-            // Pictures are kept only as long as there are few of them.
-            if all.len() >= report::PICTURES_SHOWN {
-                judged.iter_mut().for_each(|cipher| cipher.judgement.forget_pictures());
+            if !is_shown {
+                input.picture.bytes = Vec::new();
             }
             all.push(Judged { input, ciphers: judged });
         }
         progress.finish_and_clear();
         warn_of_trouble(&*backend);
-        Ok(all)
+        let failed = unread
+            .iter()
+            .max()
+            .map(|&exit| Failure::new(exit, format!("{} of {count} pictures could not be read", unread.len())));
+        match (all.is_empty(), failed) {
+            (true, Some(failed)) => Err(failed),
+            (_, failed) => Ok((all, failed)),
+        }
     }
 
     fn judge_pair(&self, (input, cipher): (Input, Picture)) -> Result<Judged, Failure> {
         let settings = self.settings();
         let rows = suite::judge_pair(&input.picture, &cipher, &settings);
         let judgement = Judgement { rows, cipher, decrypted: None, damaged: Vec::new() };
-        let mut ciphers = vec![JudgedCipher { name: command::NAME, note: None, is_control: false, judgement }];
+        let mut ciphers = vec![JudgedCipher { name: command::NAME, notes: [None; 2], is_control: false, judgement }];
         for mut control in [Box::new(Plain) as Box<dyn Cipher>, Box::new(AesCtr)] {
             let judgement = suite::judge(&input.picture, &mut *control, &settings)?;
-            ciphers.push(JudgedCipher { name: control.name(), note: control.note(), is_control: true, judgement });
+            ciphers.push(JudgedCipher::new(&*control, true, judgement));
         }
         Ok(Judged { input, ciphers })
     }
@@ -201,7 +247,7 @@ impl Analyze {
         let ciphers = |judged: &'a Judged| {
             let part = |cipher: &'a JudgedCipher| report::Part {
                 cipher: cipher.name,
-                note: cipher.note,
+                note: cipher.note(Mode::FreshCounter),
                 judgement: &cipher.judgement,
             };
             judged.ciphers.iter().map(part).collect()
@@ -217,9 +263,9 @@ impl Analyze {
 
 fn parse_alpha(text: &str) -> Result<f64, String> {
     let alpha: f64 = text.parse().map_err(|_| "alpha is a number such as 0.05".to_owned())?;
-    match alpha > 0.0 && alpha <= 0.5 {
+    match (1e-9..=0.5).contains(&alpha) {
         true => Ok(alpha),
-        false => Err("alpha is above 0 and at most 0.5".to_owned()),
+        false => Err("alpha is at least 0.000000001 and at most 0.5".to_owned()),
     }
 }
 

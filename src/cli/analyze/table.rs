@@ -30,9 +30,9 @@ fn write_one(text: &mut String, judged: &Judged, alpha: f64) -> std::fmt::Result
     writeln!(text)?;
     let mut mode = None;
     for row in keys(judged) {
-        if row.mode != mode {
-            mode = row.mode;
-            writeln!(text, "{}", heading(mode))?;
+        if mode != Some(row.mode) {
+            mode = Some(row.mode);
+            writeln!(text, "{}", heading(row.mode))?;
         }
         let finding = &row.finding;
         let ideal = finding.ideal.map_or(String::new(), figure);
@@ -50,7 +50,7 @@ fn write_one(text: &mut String, judged: &Judged, alpha: f64) -> std::fmt::Result
     writeln!(text)?;
     write_notes(text, &judged.ciphers)?;
     let verdicts = judged.ciphers.iter().flat_map(|cipher| &cipher.judgement.rows);
-    let tests = verdicts.filter(|row| row.finding.pass().is_some()).count();
+    let tests = verdicts.filter(|row| row.is_test()).count();
     writeln!(
         text,
         "* outside the critical values. Of {tests} tests at alpha {alpha}, {:.1} would be outside if all were ideal.",
@@ -66,14 +66,14 @@ fn keys(judged: &Judged) -> Vec<&Row> {
             keys.push(row);
         }
     }
-    keys.sort_by_key(|row| row.mode == Some(Mode::SameCounter));
+    keys.sort_by_key(|row| row.mode == Mode::SameCounter);
     keys
 }
 
-fn heading(mode: Option<Mode>) -> &'static str {
+fn heading(mode: Mode) -> &'static str {
     match mode {
-        Some(Mode::SameCounter) => "same key and counter, as the papers compare (ours never seals two frames so)",
-        Some(Mode::FreshCounter) | None => "as frames are encrypted, each under a counter of its own",
+        Mode::SameCounter => "twice under the same key (and counter, which ours never does)",
+        Mode::FreshCounter => "as frames are encrypted",
     }
 }
 
@@ -85,8 +85,13 @@ fn cell(cipher: &JudgedCipher, key: &Row) -> String {
 
 fn write_notes(text: &mut String, ciphers: &[JudgedCipher]) -> std::fmt::Result {
     for cipher in ciphers {
-        if let Some(note) = cipher.note {
-            writeln!(text, "{}: {note}", cipher.name)?;
+        for mode in [Mode::FreshCounter, Mode::SameCounter] {
+            let mut rows = cipher.judgement.rows.iter();
+            match cipher.note(mode).filter(|_| rows.any(|row| row.mode == mode)) {
+                Some(note) if mode == Mode::SameCounter && cipher.note(Mode::FreshCounter) == Some(note) => {}
+                Some(note) => writeln!(text, "{}, {}: {note}", cipher.name, mode.name())?,
+                None => {}
+            }
         }
     }
     Ok(())
@@ -101,11 +106,11 @@ fn write_summary(text: &mut String, judged: &[Judged], alpha: f64) -> std::fmt::
         let here = Some((summary.profile, summary.mode));
         if heading != here {
             heading = here;
-            let mode = summary.mode.map_or(String::new(), |mode| format!(", {}", mode.name()));
+            let mode = summary.mode.name();
             writeln!(
                 text,
                 "\n{:40} {:>9} {:>11} {:>10} {:>11} {:>11} {:>9} {:>8} {:>8}",
-                format!("{}{mode}", summary.profile),
+                format!("{}, {mode}", summary.profile),
                 "pictures",
                 "mean",
                 "+-",
@@ -138,11 +143,11 @@ fn write_line(text: &mut String, summary: &Summary, alpha: f64) -> std::fmt::Res
         figure(summary.mean),
         figure(summary.half_width)
     )?;
-    if let (Some([passed, judged]), Some(share), Some(least)) =
-        (summary.passed, summary.pass_proportion(), summary.least_proportion(alpha))
-    {
-        let mark = if share < least { "*" } else { " " };
-        write!(text, " {:>9} {share:>7.3}{mark} {least:>8.3}", format!("{passed}/{judged}"))?;
+    if let (Some([passed, judged]), Some(share)) = (summary.passed, summary.pass_proportion()) {
+        let least = summary.least_proportion(alpha);
+        let mark = if least.is_some_and(|least| share < least) { "*" } else { " " };
+        let least = least.map_or(String::new(), |least| format!("{least:.3}"));
+        write!(text, " {:>9} {share:>7.3}{mark} {least:>8}", format!("{passed}/{judged}"))?;
     }
     writeln!(text)
 }
