@@ -24,6 +24,8 @@ pub mod cli;
 pub mod error;
 pub mod frame;
 pub mod gst;
+#[cfg(feature = "nn")]
+pub mod nn;
 pub mod pipeline;
 pub mod seal;
 

@@ -16,6 +16,8 @@ mod byte_source;
 mod cipher_picture;
 mod cipher_video;
 mod claims;
+#[cfg(feature = "nn")]
+mod classify;
 mod compare;
 mod container;
 mod decrypt;
@@ -44,6 +46,8 @@ mod summary;
 mod track_count;
 mod track_times;
 mod track_way;
+#[cfg(feature = "nn")]
+mod train;
 mod video_arguments;
 mod video_decrypt;
 mod video_encrypt;
@@ -75,6 +79,10 @@ enum Command {
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
     Analyze(analyze::Analyze),
+    #[cfg(feature = "nn")]
+    Classify(classify::Classify),
+    #[cfg(feature = "nn")]
+    Train(train::Train),
     Bench(bench::Bench),
     Compare(compare::Compare),
     Doctor(doctor::Doctor),
@@ -103,6 +111,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Decrypt(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Analyze(command) => command.run(),
+        #[cfg(feature = "nn")]
+        Command::Classify(command) => command.run(),
+        #[cfg(feature = "nn")]
+        Command::Train(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Doctor(command) => command.run(),

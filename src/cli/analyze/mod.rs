@@ -5,7 +5,7 @@
 //! of others). What is measured is in `analysis`.
 
 mod command;
-mod inputs;
+pub(super) mod inputs;
 mod json;
 mod keystream;
 mod table;

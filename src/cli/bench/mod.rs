@@ -7,7 +7,7 @@ mod compare;
 mod element;
 mod input;
 mod plot;
-mod report;
+pub(super) mod report;
 mod rounds;
 mod stages;
 
