@@ -1,7 +1,8 @@
 //! What the network sees of a crop: its samples, their low four bits, and both without what changes slowly.
 //!
 //! Liu et al. 2022 put a high-pass filter in front of the network. The low bits are ours: under encrypted high planes the
-//! plain ones are a sixteenth of the amplitude, and no convolution over whole samples finds them.
+//! plain ones are a sixteenth of the amplitude, and no convolution over whole samples finds them. Behind the filter each
+//! plane is normalised by batch ([`Statistics`]).
 
 /// Samples of a crop's side.
 pub const CROP: usize = 128;
@@ -25,6 +26,60 @@ pub fn planes(crop: &[u8]) -> Vec<f32> {
     let low_bits: Vec<f32> = crop.iter().map(|&sample| f32::from(sample & 15) / 15.0 - 0.5).collect();
     let filtered = [high_pass(&samples, CROP), high_pass(&low_bits, CROP)];
     [samples, low_bits].into_iter().chain(filtered).flatten().collect()
+}
+
+/// Mean and variance of each plane, for batch normalisation (Ioffe and Szegedy 2015, algorithms 1 and 2) in front of the
+/// network. Factor and offset are left to the first convolution, so no gradient comes through here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// Means.
+    pub mean: [f32; PLANES],
+    /// Variances.
+    pub variance: [f32; PLANES],
+}
+
+/// Share of a batch in the running statistics.
+const MOMENTUM: f32 = 0.05;
+/// Keeps a plane of one value finite.
+const EPSILON: f32 = 1e-5;
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Statistics { mean: [0.0; PLANES], variance: [1.0; PLANES] }
+    }
+}
+
+impl Statistics {
+    /// Those of a batch of crops' planes.
+    pub fn of(batch: &[f32]) -> Statistics {
+        let mut sums = [[0.0f64; 2]; PLANES];
+        for (number, plane) in batch.chunks_exact(CROP * CROP).enumerate() {
+            let [sum, squares] = &mut sums[number % PLANES];
+            *sum += plane.iter().map(|&value| f64::from(value)).sum::<f64>();
+            *squares += plane.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
+        }
+        let count = (batch.len() / PLANES).max(1) as f64;
+        let mean = sums.map(|[sum, _]| sum / count);
+        let variance = |plane: usize| (sums[plane][1] / count - mean[plane].powi(2)).max(0.0) as f32;
+        Statistics { mean: mean.map(|mean| mean as f32), variance: std::array::from_fn(variance) }
+    }
+
+    /// Moves a little towards those of a batch.
+    pub fn follow(&mut self, batch: &Statistics) {
+        let ours = self.mean.iter_mut().chain(&mut self.variance);
+        for (ours, theirs) in ours.zip(batch.mean.iter().chain(&batch.variance)) {
+            *ours += MOMENTUM * (theirs - *ours);
+        }
+    }
+
+    /// Brings a batch of crops' planes to mean 0 and variance 1.
+    pub fn normalise(&self, batch: &mut [f32]) {
+        for (number, plane) in batch.chunks_exact_mut(CROP * CROP).enumerate() {
+            let mean = self.mean[number % PLANES];
+            let factor = 1.0 / (self.variance[number % PLANES] + EPSILON).sqrt();
+            plane.iter_mut().for_each(|value| *value = (*value - mean) * factor);
+        }
+    }
 }
 
 /// Filters rows of `width` samples; beyond the edge stands what stands on it.
@@ -85,5 +140,22 @@ mod tests {
         // On the upper edge three of the kernel's rows see the first row, two of them its copies.
         let centre = 243.0 / 255.0 * (-2.0 + 8.0 - 12.0) / 12.0;
         assert!((planes[2 * CROP * CROP + 1] - centre).abs() < 1e-6);
+    }
+
+    /// By hand: a plane of two values a and b, half and half, has mean (a + b) / 2 and variance ((a - b) / 2)^2.
+    #[test]
+    fn statistics_by_hand() {
+        let plane = |a: f32, b: f32| (0..CROP * CROP).map(move |at| if at % 2 == 0 { a } else { b });
+        let crop = |shift: f32| (0..PLANES).flat_map(move |at| plane(at as f32 + shift, at as f32 + shift + 4.0));
+        let mut batch: Vec<f32> = crop(0.0).chain(crop(0.0)).collect();
+        let statistics = Statistics::of(&batch);
+        assert_eq!(statistics, Statistics { mean: [2.0, 3.0, 4.0, 5.0], variance: [4.0; PLANES] });
+        statistics.normalise(&mut batch);
+        assert!(batch.iter().all(|value| (value.abs() - 1.0).abs() < 1e-5));
+        let mut running = Statistics::default();
+        running.follow(&statistics);
+        assert!((running.mean[1] - 0.15).abs() < 1e-6 && (running.variance[1] - 1.15).abs() < 1e-6);
+        (0..400).for_each(|_| running.follow(&statistics));
+        assert!((running.mean[3] - 5.0).abs() < 1e-4);
     }
 }

@@ -18,10 +18,10 @@ use super::{
 use crate::{Error, Result, analysis::random::Random, backend::Backend};
 
 /// Samples of a step.
-const BATCH: usize = 32;
+const BATCH: usize = 16;
 /// Steps of the optimizer at its fastest, and the steps until it gets there.
 const RATE: f64 = 1e-3;
-const WARM_UP: usize = 100;
+const WARM_UP: usize = 200;
 const FIRST_LINE: &[u8] = b"chaosveil training 1\n";
 
 /// What training depends on, beside the program and the machine.
@@ -78,9 +78,9 @@ pub struct Training {
 struct Checkpoint {
     settings: Settings,
     history: Vec<Epoch>,
-    /// Bytes of the network's and the optimizer's state.
-    lengths: [usize; 2],
-    /// BLAKE3 of both, in hexadecimal digits.
+    /// Bytes of each of the trainer's states.
+    lengths: [usize; 3],
+    /// BLAKE3 of all, in hexadecimal digits.
     digest: String,
 }
 
@@ -116,9 +116,14 @@ impl Training {
         if read.settings != settings {
             return Err(wrong("it is of another seed, number of epochs or folder of pictures"));
         }
-        let (network, optimizer) =
-            states.split_at_checked(read.lengths[0]).ok_or_else(|| wrong("its lengths do not fit"))?;
-        let trainer = Trainer::resume([network.to_vec(), optimizer.to_vec()], threads)?;
+        let mut left = states;
+        let mut take = |length: usize| -> Result<Vec<u8>> {
+            let (taken, rest) = left.split_at_checked(length).ok_or_else(|| wrong("its lengths do not fit"))?;
+            left = rest;
+            Ok(taken.to_vec())
+        };
+        let [network, optimizer, numbers] = read.lengths;
+        let trainer = Trainer::resume([take(network)?, take(optimizer)?, take(numbers)?], threads)?;
         Ok(Training { settings, sources, backend, trainer, history: read.history })
     }
 
@@ -128,7 +133,7 @@ impl Training {
     /// If the states cannot be recorded.
     pub fn checkpoint(&self) -> Result<Vec<u8>> {
         let states = self.trainer.state()?;
-        let lengths = [states[0].len(), states[1].len()];
+        let lengths = states.each_ref().map(Vec::len);
         let states = states.concat();
         let digest = blake3::hash(&states).to_hex().to_string();
         let checkpoint = Checkpoint { settings: self.settings.clone(), history: self.history.clone(), lengths, digest };

@@ -12,14 +12,14 @@ mod weights;
 
 use burn::{
     backend::Flex,
-    tensor::{Tensor, TensorData, activation::softmax},
+    tensor::{Tensor, TensorData, activation::softmax, backend::Backend},
 };
 
 use self::{model::Network, weights::ModelFile};
 pub use self::{trainer::Trainer, weights::Description};
 use super::{
     Label,
-    preprocessing::{CROP, PLANES, planes},
+    preprocessing::{CROP, PLANES, Statistics, planes},
 };
 use crate::{Error, Result, analysis::picture::Picture};
 
@@ -56,6 +56,7 @@ impl Prediction {
 /// A trained network.
 pub struct Classifier {
     network: Network<Flex>,
+    statistics: Statistics,
     description: Description,
     threads: rayon::ThreadPool,
 }
@@ -75,8 +76,8 @@ impl Classifier {
     /// [`Error::Model`] if it is none, of another version, or damaged.
     pub fn from_bytes(file: &[u8], threads: usize) -> Result<Classifier> {
         let ModelFile { description, weights } = ModelFile::read(file)?;
-        let network = weights::fill(Network::new(&Default::default()), &weights)?;
-        Ok(Classifier { network, description, threads: pool(threads)? })
+        let (statistics, network) = weights::fill(&weights)?;
+        Ok(Classifier { network, statistics, description, threads: pool(threads)? })
     }
 
     /// What is said of it in its file.
@@ -115,7 +116,9 @@ impl Classifier {
     /// If one has another size.
     pub fn classify_crops(&self, crops: &[Vec<u8>]) -> Vec<Prediction> {
         self.threads.install(|| {
-            let logits = self.network.forward(input(crops));
+            let mut numbers = all_planes(crops);
+            self.statistics.normalise(&mut numbers);
+            let logits = self.network.forward(input(numbers));
             let numbers: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
             let of = |row: &[f32]| Prediction { probabilities: std::array::from_fn(|index| row[index]) };
             numbers.chunks_exact(Label::ALL.len()).map(of).collect()
@@ -137,10 +140,15 @@ fn crop(picture: &Picture, left: usize, top: usize, channel: usize) -> Vec<u8> {
         .collect()
 }
 
+/// The planes of crop after crop.
+fn all_planes(crops: &[Vec<u8>]) -> Vec<f32> {
+    crops.iter().flat_map(|crop| planes(crop)).collect()
+}
+
 /// `[crops, PLANES, CROP, CROP]`.
-fn input<B: burn::tensor::backend::Backend>(crops: &[Vec<u8>]) -> Tensor<B, 4> {
-    let numbers: Vec<f32> = crops.iter().flat_map(|crop| planes(crop)).collect();
-    Tensor::from_data(TensorData::new(numbers, [crops.len(), PLANES, CROP, CROP]), &Default::default())
+fn input<B: Backend>(numbers: Vec<f32>) -> Tensor<B, 4> {
+    let crops = numbers.len() / (PLANES * CROP * CROP);
+    Tensor::from_data(TensorData::new(numbers, [crops, PLANES, CROP, CROP]), &Default::default())
 }
 
 fn pool(threads: usize) -> Result<rayon::ThreadPool> {

@@ -1,11 +1,12 @@
 //! The improved AlexNet of Liu et al. 2022 (RITEM-CF-AN, section 4): AlexNet's five convolutions, with overlapping max-pools
-//! in front of local response normalisation rather than behind it, and batch normalisation in front of everything. Fewer
-//! channels than AlexNet's, and a global average in place of its fully connected layers.
+//! in front of local response normalisation rather than behind it. What stands in front of it all, high-pass filter and batch
+//! normalisation, is in [`preprocessing`](crate::nn::preprocessing). Fewer channels than AlexNet's, and a global average in
+//! place of its fully connected layers.
 
 use burn::{
     module::Module,
     nn::{
-        BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
+        Initializer, Linear, LinearConfig, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
         pool::{MaxPool2d, MaxPool2dConfig},
     },
@@ -27,7 +28,6 @@ const SCALE: f64 = 0.1;
 /// The network.
 #[derive(Module, Debug)]
 pub struct Network<B: Backend> {
-    normalisation: BatchNorm<B>,
     first: Conv2d<B>,
     second: Conv2d<B>,
     third: Conv2d<B>,
@@ -49,8 +49,6 @@ impl<B: Backend> Network<B> {
         };
         let [first, second, third, fourth, fifth] = CHANNELS;
         Network {
-            // Factor and offset would be the first convolution's, and cost its backward pass.
-            normalisation: BatchNormConfig::new(PLANES).init(device).no_grad(),
             first: convolution(PLANES, first, 11, 4),
             second: convolution(first, second, 5, 1),
             third: convolution(second, third, 3, 1),
@@ -61,7 +59,7 @@ impl<B: Backend> Network<B> {
         }
     }
 
-    /// Logits `[N, 6]` of planes `[N, 4, 128, 128]`; other sizes from 64 x 64 on will do.
+    /// Logits `[N, 6]` of normalised planes `[N, 4, 128, 128]`; other sizes from 64 x 64 on will do.
     pub fn forward(&self, planes: Tensor<B, 4>) -> Tensor<B, 2> {
         self.head.forward(self.features(planes))
     }
@@ -72,8 +70,7 @@ impl<B: Backend> Network<B> {
     }
 
     fn features(&self, planes: Tensor<B, 4>) -> Tensor<B, 2> {
-        let x = self.normalisation.forward(planes); // [N, 4, 128, 128]
-        let x = relu(self.first.forward(x)); // [N, 32, 32, 32]
+        let x = relu(self.first.forward(planes)); // [N, 32, 32, 32]
         let x = local_response(self.pool.forward(x)); // [N, 32, 15, 15]
         let x = relu(self.second.forward(x)); // [N, 64, 15, 15]
         let x = local_response(self.pool.forward(x)); // [N, 64, 7, 7]
@@ -125,10 +122,10 @@ mod tests {
     #[test]
     fn parameters_and_shapes() {
         let network = Network::<Flex>::new(&Default::default());
-        // Weights and offsets of each layer, and four numbers for each plane of the batch normalisation.
+        // Weights and offsets of each layer.
         let layers =
             [(4 * 121 + 1) * 32, (32 * 25 + 1) * 64, (64 * 9 + 1) * 96, (96 * 9 + 1) * 96, (96 * 9 + 1) * 64, 65 * 6];
-        assert_eq!(network.num_params(), layers.iter().sum::<usize>() + 16);
+        assert_eq!(network.num_params(), layers.iter().sum::<usize>());
         let planes = Tensor::zeros([2, 4, 128, 128], &Default::default());
         assert_eq!(network.forward(planes).dims(), [2, 6]);
     }

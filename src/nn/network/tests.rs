@@ -24,7 +24,7 @@ fn a_model_is_what_was_written() {
     let classifier = Classifier::from_bytes(&file, 1).expect("a model");
     let said = classifier.description();
     assert_eq!((said.labels.len(), said.crop, said.seed, &said.data_digest[..]), (6, 128, 3, "of no pictures"));
-    assert_eq!(ModelFile::to_bytes(said.clone(), &weights::numbers(&classifier.network)), file);
+    assert_eq!(ModelFile::to_bytes(said.clone(), &weights::numbers(&classifier.statistics, &classifier.network)), file);
     assert_eq!(untrained(1), file, "the same seed gives the same weights");
     assert_ne!(untrained(2), file);
 }

@@ -12,7 +12,7 @@ use burn::{
 };
 
 use super::{
-    Classifier, Description, input,
+    Classifier, Description, all_planes, input,
     model::{FEATURES, Network},
     pool,
     weights::{self, ModelFile},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Error, Result,
     analysis::random::Random,
-    nn::{Label, data::Sample},
+    nn::{Label, data::Sample, preprocessing::Statistics},
 };
 
 /// Share of the features that are dropped (Krizhevsky et al. 2012, section 4.2 drop half of many more).
@@ -33,6 +33,7 @@ type Recorded = NamedMpkBytesRecorder<FullPrecisionSettings>;
 /// A network that learns.
 pub struct Trainer {
     network: Network<Training>,
+    statistics: Statistics,
     optimizer: Adam,
     threads: rayon::ThreadPool,
 }
@@ -44,13 +45,13 @@ impl Trainer {
     /// If there are no threads to be had.
     pub fn new(random: &mut Random, threads: usize) -> Result<Trainer> {
         let network = Network::new(&Default::default()).map(&mut Drawn(random));
-        Ok(Trainer { network, optimizer: optimizer(), threads: pool(threads)? })
+        Ok(Trainer { network, statistics: Statistics::default(), optimizer: optimizer(), threads: pool(threads)? })
     }
 
     /// Runs `work` in the threads of this trainer.
     pub fn install<R: Send>(&mut self, work: impl FnOnce(&mut Step<'_>) -> R + Send) -> R {
-        let Trainer { network, optimizer, threads } = self;
-        threads.install(|| work(&mut Step { network, optimizer }))
+        let Trainer { network, statistics, optimizer, threads } = self;
+        threads.install(|| work(&mut Step { network, statistics, optimizer }))
     }
 
     /// The network as it is now.
@@ -60,33 +61,38 @@ impl Trainer {
 
     /// The model file of the network as it is now.
     pub fn model(&self, description: Description) -> Vec<u8> {
-        ModelFile::to_bytes(description, &weights::numbers(&self.network.valid()))
+        ModelFile::to_bytes(description, &self.numbers())
     }
 
-    /// Weights and the optimizer's state, each as long as its length says.
+    fn numbers(&self) -> Vec<u8> {
+        weights::numbers(&self.statistics, &self.network.valid())
+    }
+
+    /// Weights in full precision, the optimizer's state, and the numbers of the model, whose statistics count.
     ///
     /// # Errors
     /// If burn cannot record them.
-    pub fn state(&self) -> Result<[Vec<u8>; 2]> {
+    pub fn state(&self) -> Result<[Vec<u8>; 3]> {
         let failed = |error| Error::Model(format!("its state cannot be recorded: {error}"));
         let recorder = Recorded::default();
         let network =
             Recorder::<Training>::record(&recorder, self.network.clone().into_record(), ()).map_err(failed)?;
         let optimizer = Recorder::<Training>::record(&recorder, self.optimizer.to_record(), ()).map_err(failed)?;
-        Ok([network, optimizer])
+        Ok([network, optimizer, self.numbers()])
     }
 
     /// A trainer that goes on where `state` was taken.
     ///
     /// # Errors
     /// [`Error::Model`] if it is no state of such a network, or there are no threads to be had.
-    pub fn resume([network, optimizer_state]: [Vec<u8>; 2], threads: usize) -> Result<Trainer> {
+    pub fn resume([network, adam, numbers]: [Vec<u8>; 3], threads: usize) -> Result<Trainer> {
         let failed = |error| Error::Model(format!("its state cannot be read: {error}"));
         let (device, recorder) = (Default::default(), Recorded::default());
         let record = Recorder::<Training>::load(&recorder, network, &device).map_err(failed)?;
         let network = Network::<Training>::new(&device).load_record(record);
-        let record = Recorder::<Training>::load(&recorder, optimizer_state, &device).map_err(failed)?;
-        Ok(Trainer { network, optimizer: optimizer().load_record(record), threads: pool(threads)? })
+        let record = Recorder::<Training>::load(&recorder, adam, &device).map_err(failed)?;
+        let (statistics, _) = weights::fill(&numbers)?;
+        Ok(Trainer { network, statistics, optimizer: optimizer().load_record(record), threads: pool(threads)? })
     }
 }
 
@@ -97,6 +103,7 @@ fn optimizer() -> Adam {
 /// A trainer inside its threads.
 pub struct Step<'a> {
     network: &'a mut Network<Training>,
+    statistics: &'a mut Statistics,
     optimizer: &'a mut Adam,
 }
 
@@ -104,7 +111,11 @@ impl Step<'_> {
     /// Learns from a batch; returns its mean cross-entropy, in nats. Dropout is drawn from `random`.
     pub fn learn(&mut self, batch: &[Sample], rate: f64, random: &mut Random) -> f64 {
         let crops: Vec<Vec<u8>> = batch.iter().map(|sample| sample.crop.clone()).collect();
-        let logits = self.network.forward_dropping(input(&crops), dropout(batch.len(), random));
+        let mut numbers = all_planes(&crops);
+        let statistics = Statistics::of(&numbers);
+        statistics.normalise(&mut numbers);
+        self.statistics.follow(&statistics);
+        let logits = self.network.forward_dropping(input(numbers), dropout(batch.len(), random));
         let loss = cross_entropy(logits, batch);
         let told = loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
         let gradients = GradientsParams::from_grads(loss.backward(), self.network);

@@ -3,7 +3,8 @@
 //! ```text
 //!  chaosveil classifier 1\n
 //!  {"labels": [...], "crop": 128, ..., "digest": BLAKE3 of what follows}\n
-//!  kernels and matrices in half precision, vectors (offsets, batch statistics) in single, in the order of the layers
+//!  means and variances of the planes, in single precision
+//!  kernels and matrices in half precision, offsets in single, in the order of the layers
 //! ```
 //!
 //! Shapes stand nowhere: they are those of [`Network`], and a file of another length is refused. All numbers are little-endian.
@@ -20,7 +21,7 @@ use crate::{
     Error, Result,
     nn::{
         Label,
-        preprocessing::{CROP, PLANES},
+        preprocessing::{CROP, PLANES, Statistics},
     },
 };
 
@@ -109,24 +110,36 @@ fn model(reason: &str) -> Error {
     Error::Model(reason.to_owned())
 }
 
-/// The numbers of a network.
-pub fn numbers(network: &Network<Flex>) -> Vec<u8> {
-    let mut writer = Writer(Vec::new());
+/// The numbers of a network and of what normalises its input.
+pub fn numbers(statistics: &Statistics, network: &Network<Flex>) -> Vec<u8> {
+    let statistics = statistics.mean.iter().chain(&statistics.variance);
+    let mut writer = Writer(statistics.flat_map(|number| number.to_le_bytes()).collect());
     network.visit(&mut writer);
     writer.0
 }
 
-/// A network with the numbers of a file.
+/// The statistics and the network that a file's numbers are.
 ///
 /// # Errors
 /// [`Error::Model`] if they are too few or too many.
-pub fn fill(network: Network<Flex>, numbers: &[u8]) -> Result<Network<Flex>> {
-    let mut reader = Reader { left: numbers, is_short: false };
-    let network = network.map(&mut reader);
+pub fn fill(numbers: &[u8]) -> Result<(Statistics, Network<Flex>)> {
+    let other = || model("it holds another network than this program's");
+    let (front, left) = numbers.split_at_checked(2 * PLANES * size_of::<f32>()).ok_or_else(other)?;
+    let front = singles(front);
+    let statistics = Statistics {
+        mean: std::array::from_fn(|plane| front[plane]),
+        variance: std::array::from_fn(|plane| front[PLANES + plane]),
+    };
+    let mut reader = Reader { left, is_short: false };
+    let network = Network::new(&Default::default()).map(&mut reader);
     match !reader.is_short && reader.left.is_empty() {
-        true => Ok(network),
-        false => Err(model("it holds another network than this program's")),
+        true => Ok((statistics, network)),
+        false => Err(other()),
     }
+}
+
+fn singles(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
 /// Vectors are few and stay as they are; all else is halved.
@@ -162,7 +175,7 @@ impl ModuleMapper<Flex> for Reader<'_> {
         self.left = left;
         let numbers: Vec<f32> = match bytes_each(D) {
             2 => bytes.chunks_exact(2).map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32()).collect(),
-            _ => bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect(),
+            _ => singles(bytes),
         };
         parameter.map(|old| Tensor::from_data(TensorData::new(numbers, shape), &old.device()))
     }
