@@ -22,6 +22,8 @@ const BATCH: usize = 16;
 /// Steps of the optimizer at its fastest, and the steps until it gets there.
 const RATE: f64 = 1e-3;
 const WARM_UP: usize = 200;
+/// Sources whose samples the input is normalised by at first.
+const FIRST: usize = 50;
 const FIRST_LINE: &[u8] = b"chaosveil training 1\n";
 
 /// What training depends on, beside the program and the machine.
@@ -88,9 +90,11 @@ impl Training {
     /// A training that is to begin. Samples and steps take `threads` threads; ciphers run on `backend`.
     ///
     /// # Errors
-    /// If there are no threads to be had.
+    /// If there are no threads to be had, and those of the ciphers.
     pub fn new(settings: Settings, sources: Sources, backend: Arc<dyn Backend>, threads: usize) -> Result<Training> {
-        let trainer = Trainer::new(&mut random(&settings, "weights"), threads)?;
+        let first = lessons(&sources.train[..sources.train.len().min(FIRST)], 1);
+        let first = samples(&sources.train, &first, &settings, "first look", &backend)?;
+        let trainer = Trainer::new(&first, &mut random(&settings, "weights"), threads)?;
         Ok(Training { settings, sources, backend, trainer, history: Vec::new() })
     }
 

@@ -2,6 +2,8 @@
 
 mod analyze;
 mod bench;
+#[cfg(feature = "nn")]
+mod classify;
 mod clips;
 mod damage;
 mod failures;
@@ -15,6 +17,8 @@ mod tracks;
 mod videos;
 mod workplace;
 
+// The help of a build without networks names fewer commands.
+#[cfg(feature = "nn")]
 #[test]
 fn help_and_usage_errors() {
     trycmd::TestCases::new().case("tests/cmd/*.trycmd");

@@ -20,7 +20,7 @@ use crate::{
 /// Bytes of an AES block.
 const BLOCK: usize = 16;
 /// Share of blocks that have an equal one: with fewer, nothing tells an ECB picture from noise.
-const LEAST_REPEATED: f64 = 0.2;
+const LEAST_REPEATED: f64 = 0.4;
 
 /// Every way to encrypt a frame.
 pub struct Schemes {

@@ -116,7 +116,7 @@ impl Classifier {
     /// If one has another size.
     pub fn classify_crops(&self, crops: &[Vec<u8>]) -> Vec<Prediction> {
         self.threads.install(|| {
-            let mut numbers = all_planes(crops);
+            let mut numbers: Vec<f32> = crops.iter().flat_map(|crop| planes(crop)).collect();
             self.statistics.normalise(&mut numbers);
             let logits = self.network.forward(input(numbers));
             let numbers: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
@@ -138,11 +138,6 @@ fn crop(picture: &Picture, left: usize, top: usize, channel: usize) -> Vec<u8> {
     rows.flat_map(|row| row[left * channels..(left + CROP) * channels].iter().skip(channel).step_by(channels))
         .copied()
         .collect()
-}
-
-/// The planes of crop after crop.
-fn all_planes(crops: &[Vec<u8>]) -> Vec<f32> {
-    crops.iter().flat_map(|crop| planes(crop)).collect()
 }
 
 /// `[crops, PLANES, CROP, CROP]`.

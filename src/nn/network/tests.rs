@@ -1,7 +1,7 @@
 //! Model files, and what is told of pictures.
 
 use super::*;
-use crate::analysis::random::Random;
+use crate::{analysis::random::Random, nn::data::Sample};
 
 fn description() -> Description {
     Description::new("of no pictures".into(), 3, 0, None)
@@ -9,7 +9,9 @@ fn description() -> Description {
 
 /// A network that has learned nothing.
 fn untrained(seed: u8) -> Vec<u8> {
-    Trainer::new(&mut Random::new(&[seed; 32], "weights"), 1).expect("threads").model(description())
+    let first =
+        Sample { label: Label::Encrypted, made_by: "a test".into(), crop: noise().bytes[..CROP * CROP].to_vec() };
+    Trainer::new(&[first], &mut Random::new(&[seed; 32], "weights"), 1).expect("threads").model(description())
 }
 
 fn noise() -> Picture {

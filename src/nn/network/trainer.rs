@@ -12,7 +12,7 @@ use burn::{
 };
 
 use super::{
-    Classifier, Description, all_planes, input,
+    Classifier, Description, input,
     model::{FEATURES, Network},
     pool,
     weights::{self, ModelFile},
@@ -20,7 +20,11 @@ use super::{
 use crate::{
     Error, Result,
     analysis::random::Random,
-    nn::{Label, data::Sample, preprocessing::Statistics},
+    nn::{
+        Label,
+        data::Sample,
+        preprocessing::{Statistics, planes},
+    },
 };
 
 /// Share of the features that are dropped (Krizhevsky et al. 2012, section 4.2 drop half of many more).
@@ -39,13 +43,15 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A network that knows nothing, its weights drawn from `random` (He et al. 2015, equation 10).
+    /// A network that knows nothing but what `first` samples look like on the whole; its weights are drawn from `random`
+    /// (He et al. 2015, equation 10).
     ///
     /// # Errors
     /// If there are no threads to be had.
-    pub fn new(random: &mut Random, threads: usize) -> Result<Trainer> {
+    pub fn new(first: &[Sample], random: &mut Random, threads: usize) -> Result<Trainer> {
         let network = Network::new(&Default::default()).map(&mut Drawn(random));
-        Ok(Trainer { network, statistics: Statistics::default(), optimizer: optimizer(), threads: pool(threads)? })
+        let statistics = Statistics::of(&planes_of(first));
+        Ok(Trainer { network, statistics, optimizer: optimizer(), threads: pool(threads)? })
     }
 
     /// Runs `work` in the threads of this trainer.
@@ -110,11 +116,9 @@ pub struct Step<'a> {
 impl Step<'_> {
     /// Learns from a batch; returns its mean cross-entropy, in nats. Dropout is drawn from `random`.
     pub fn learn(&mut self, batch: &[Sample], rate: f64, random: &mut Random) -> f64 {
-        let crops: Vec<Vec<u8>> = batch.iter().map(|sample| sample.crop.clone()).collect();
-        let mut numbers = all_planes(&crops);
-        let statistics = Statistics::of(&numbers);
-        statistics.normalise(&mut numbers);
-        self.statistics.follow(&statistics);
+        let mut numbers = planes_of(batch);
+        self.statistics.follow(&Statistics::of(&numbers));
+        self.statistics.normalise(&mut numbers);
         let logits = self.network.forward_dropping(input(numbers), dropout(batch.len(), random));
         let loss = cross_entropy(logits, batch);
         let told = loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
@@ -122,6 +126,10 @@ impl Step<'_> {
         *self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         told
     }
+}
+
+fn planes_of(samples: &[Sample]) -> Vec<f32> {
+    samples.iter().flat_map(|sample| planes(&sample.crop)).collect()
 }
 
 /// `[N, 64]`: 0 in place of a feature that is dropped, and for the others what keeps the mean.
