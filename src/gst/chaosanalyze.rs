@@ -67,17 +67,22 @@ struct State {
     channel: Vec<u8>,
 }
 
+/// Bytes of a row of a channel, bytes from one of its pixels to the next, and rows.
+type Channel = (usize, usize, usize);
+
 /// What is judged of a frame: its bytes, and where a channel is in them.
 struct Shown {
-    /// Bytes of a row of the channel, bytes from one of its pixels to the next, and rows.
-    channel: Option<(usize, usize, usize)>,
+    channel: Option<Channel>,
 }
 
 impl State {
     /// Collects what is judged of a buffer.
     fn collect(&mut self, buffer: &gst::BufferRef) -> Result<Shown> {
         match &self.content {
-            Some(Content::Raw(raw)) => collect_raw(buffer, raw, &mut self.picture, &mut self.bytes),
+            Some(Content::Raw(raw)) => {
+                let channel = collect_raw(buffer, raw, &mut self.picture, &mut self.bytes)?;
+                Ok(Shown { channel: Some(channel) })
+            }
             _ => {
                 let map = video::map(buffer)?;
                 let payload = FrameHeader::claimed_payload(&map).unwrap_or(&map);
@@ -103,12 +108,13 @@ impl State {
     }
 }
 
-fn collect_raw(
+/// The visible bytes of a frame, of a cipher picture of ours without the rows of headers; tells where its first channel is.
+pub(super) fn collect_raw(
     buffer: &gst::BufferRef,
     raw: &RawVideo,
     picture: &mut CipherPicture,
     bytes: &mut Vec<u8>,
-) -> Result<Shown> {
+) -> Result<Channel> {
     let layout: FrameLayout = video::read_planes(buffer, raw, |planes| {
         let layout = picture.read_headers(&raw.layout, planes).unwrap_or_else(|_| raw.layout.clone());
         memory::resize(bytes, layout.payload_bytes());
@@ -117,7 +123,7 @@ fn collect_raw(
     })?;
     let plane = &layout.planes()[0];
     let step = (plane.row_bytes / layout.width().max(1) as usize).max(1);
-    Ok(Shown { channel: Some((plane.row_bytes, step, plane.rows)) })
+    Ok((plane.row_bytes, step, plane.rows))
 }
 
 mod imp {
