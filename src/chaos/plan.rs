@@ -15,6 +15,7 @@ impl FrameKey {
     }
 
     /// The bytes, for those who derive lanes elsewhere.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "what derives lanes elsewhere needs it"))]
     pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -32,7 +33,6 @@ impl FrameKey {
 /// its largest frame.
 pub struct FramePlan {
     len: usize,
-    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "what derives lanes elsewhere needs it"))]
     key: FrameKey,
     lanes: blake3::OutputReader,
     permutation: Permutation,
