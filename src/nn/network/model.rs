@@ -112,7 +112,7 @@ mod tests {
     fn local_response_by_hand() {
         let x = Tensor::<Flex, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &Default::default());
         let told: Vec<f32> = local_response(x.reshape([1, 6, 1, 1])).into_data().iter().collect();
-        let sums = [14.0, 30.0, 55.0, 90.0, 86.0, 77.0];
+        let sums: [f64; 6] = [14.0, 30.0, 55.0, 90.0, 86.0, 77.0];
         for ((value, sum), told) in (1..).zip(sums).zip(told) {
             let expected = f64::from(value) / (2.0 + 0.1 * sum).powf(0.75);
             assert!((f64::from(told) - expected).abs() < 1e-5, "{told} {expected}");
