@@ -1,7 +1,7 @@
 //! The network: the only place that knows burn, behind types that do not show it.
 //!
 //! In: crops. Out: probabilities, and while training a loss. Compiling burn's generics is slow, so nothing else of the crate
-//! instantiates them. Read next: [`model`] (the layers), [`weights`] (the file), [`trainer`] (a step).
+//! instantiates them. Read next: `model` (the layers), `weights` (the file), `trainer` (a step).
 //!
 //! burn-flex spreads its work over the rayon pool it is called in: [`Classifier`] and [`Trainer`] have one of their own, of as
 //! many threads as they are told, so that they take no thread of a pipeline's.
