@@ -1,8 +1,8 @@
 //! The model file: a line that says what it is, a line of JSON that describes the network, and its numbers.
 //!
 //! ```text
-//!  chaosveil classifier 1\n
-//!  {"labels": [...], "crop": 128, ..., "digest": BLAKE3 of what follows}\n
+//!  the line `chaosveil classifier 1`
+//!  the line {"labels": [...], "crop": 128, ..., "digest": BLAKE3 of what follows}
 //!  means and variances of the planes, in single precision
 //!  kernels and matrices in half precision, offsets in single, in the order of the layers
 //! ```
