@@ -95,6 +95,9 @@ pub enum Error {
         /// Why it is not available.
         reason: String,
     },
+    /// A classifier's model file, or a checkpoint, that cannot be used.
+    #[error("model: {0}")]
+    Model(String),
     /// Metrics cannot be shown where they were asked for.
     #[error("no metrics at {address}: {reason}")]
     Metrics {

@@ -11,7 +11,8 @@
 //!
 //! [`frame`] knows raw formats and rows; [`seal`] holds keys, headers, packets, the written format and everything that
 //! security rests on; [`chaos`] is the chaotic stage as specified and [`backend`] who runs it; [`pipeline`] moves frames
-//! through threads; [`mod@gst`] holds the elements `chaosenc` and `chaosdec`; [`analysis`] judges what comes out. Data flows one way: a module never imports
+//! through threads; [`mod@gst`] holds the elements `chaosenc` and `chaosdec`; [`analysis`] judges what comes out, and
+//! [`nn`](nn/index.html) tells what a frame looks like. Data flows one way: a module never imports
 //! one to its right.
 //!
 //! **Security.** Confidentiality and integrity rest on the AEAD with an independent key. The chaotic stage is defence in
@@ -24,6 +25,8 @@ pub mod cli;
 pub mod error;
 pub mod frame;
 pub mod gst;
+#[cfg(feature = "nn")]
+pub mod nn;
 pub mod pipeline;
 pub mod seal;
 

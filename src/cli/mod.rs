@@ -17,6 +17,8 @@ mod byte_source;
 mod cipher_picture;
 mod cipher_video;
 mod claims;
+#[cfg(feature = "nn")]
+mod classify;
 mod compare;
 mod container;
 mod decrypt;
@@ -47,6 +49,8 @@ mod summary;
 mod track_count;
 mod track_times;
 mod track_way;
+#[cfg(feature = "nn")]
+mod train;
 mod video_arguments;
 mod video_decrypt;
 mod video_encrypt;
@@ -80,6 +84,10 @@ enum Command {
     Analyze(analyze::Analyze),
     Attack(attack::Attack),
     Randomness(randomness::Randomness),
+    #[cfg(feature = "nn")]
+    Classify(classify::Classify),
+    #[cfg(feature = "nn")]
+    Train(train::Train),
     Bench(bench::Bench),
     Compare(compare::Compare),
     Doctor(doctor::Doctor),
@@ -110,6 +118,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Analyze(command) => command.run(),
         Command::Attack(command) => command.run(),
         Command::Randomness(command) => command.run(),
+        #[cfg(feature = "nn")]
+        Command::Classify(command) => command.run(),
+        #[cfg(feature = "nn")]
+        Command::Train(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Doctor(command) => command.run(),

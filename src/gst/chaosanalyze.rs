@@ -18,8 +18,9 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
 
 use super::{
+    first_channel::{self, Channel},
     runner::lock,
-    video::{self, Content, RawVideo},
+    video::{self, Content},
 };
 use crate::{
     Result,
@@ -30,7 +31,6 @@ use crate::{
         histogram::{chi_square, counts},
     },
     backend::memory,
-    frame::{FrameLayout, pack},
     seal::{CipherPicture, FrameHeader},
 };
 
@@ -68,22 +68,11 @@ struct State {
     channel: Vec<u8>,
 }
 
-/// Where one channel of eight bits is in a frame's bytes.
-struct Channel {
-    /// Its first sample.
-    offset: usize,
-    /// Bytes from one sample to the next.
-    step: usize,
-    /// Bytes of a row, of all channels in it.
-    row_bytes: usize,
-    rows: usize,
-}
-
 impl State {
     /// Collects the bytes of a buffer that are judged, and tells where a channel is in them.
     fn collect(&mut self, buffer: &gst::BufferRef) -> Result<Option<Channel>> {
         if let Some(Content::Raw(raw)) = &self.content {
-            return collect_raw(buffer, raw, &mut self.picture, &mut self.bytes);
+            return first_channel::collect(buffer, raw, &mut self.picture, &mut self.bytes);
         }
         let map = video::map(buffer)?;
         let payload = FrameHeader::claimed_payload(&map).unwrap_or(&map);
@@ -95,11 +84,8 @@ impl State {
     fn findings(&mut self, channel: Option<Channel>, alpha: f64) -> Vec<Finding> {
         let counts = counts(&self.bytes);
         let mut findings = vec![entropy("all", &counts, alpha), chi_square("all", &counts, alpha)];
-        if let Some(Channel { offset, step, row_bytes, rows }) = channel {
-            self.channel.clear();
-            let rows = self.bytes.chunks_exact(row_bytes).take(rows);
-            self.channel.extend(rows.flat_map(|row| row[offset..].iter().step_by(step)));
-            let width = (row_bytes - offset).div_ceil(step);
+        if let Some(channel) = channel {
+            let width = channel.samples(&self.bytes, &mut self.channel);
             let of = |direction| correlation("all", direction, &self.channel, width, alpha);
             findings.extend(Direction::ALL.map(of));
         }
@@ -107,25 +93,7 @@ impl State {
     }
 }
 
-fn collect_raw(
-    buffer: &gst::BufferRef,
-    raw: &RawVideo,
-    picture: &mut CipherPicture,
-    bytes: &mut Vec<u8>,
-) -> Result<Option<Channel>> {
-    let layout: FrameLayout = video::read_planes(buffer, raw, |planes| {
-        let layout = picture.read_headers(&raw.layout, planes).unwrap_or_else(|_| raw.layout.clone());
-        memory::resize(bytes, layout.payload_bytes());
-        pack(&layout, planes, bytes)?;
-        Ok(layout)
-    })?;
-    let (format, plane) = (raw.info.format_info(), &layout.planes()[0]);
-    let eight_bits = format.depth()[0] == 8 && !format.flags().contains(gst_video::VideoFormatFlags::COMPLEX);
-    let (offset, step) = (format.poffset()[0] as usize, format.pixel_stride()[0] as usize);
-    let is_first = format.plane()[0] == 0 && step > 0 && offset < plane.row_bytes;
-    Ok((eight_bits && is_first).then_some(Channel { offset, step, row_bytes: plane.row_bytes, rows: plane.rows }))
-}
-
+/// The visible bytes of a frame, of a cipher picture of ours without the rows of headers; tells where its first channel is.
 mod imp {
     use super::*;
 

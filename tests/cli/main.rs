@@ -3,6 +3,8 @@
 mod analyze;
 mod attack;
 mod bench;
+#[cfg(feature = "nn")]
+mod classify;
 mod clips;
 mod damage;
 mod failures;
@@ -17,6 +19,8 @@ mod tracks;
 mod videos;
 mod workplace;
 
+// The help of a build without networks names fewer commands.
+#[cfg(feature = "nn")]
 #[test]
 fn help_and_usage_errors() {
     trycmd::TestCases::new().case("tests/cmd/*.trycmd");

@@ -5,6 +5,8 @@
 
 mod analyze;
 mod bad_input;
+#[cfg(feature = "nn")]
+mod classify;
 mod common;
 mod damage;
 mod flow;

@@ -55,20 +55,28 @@ pub fn read(path: &Path) -> Result<Input, Failure> {
     Ok(Input { name: path.display().to_string(), picture: picture_of(decode(path)?) })
 }
 
-/// Reads a plain and a cipher picture of equal shape. Of a cipher picture of ours only the rows of the picture itself
-/// count: what stands below them are headers.
+/// As [`read`], and of a cipher picture of ours only the rows of the picture itself: what stands below them are headers.
 ///
 /// # Errors
-/// If one cannot be read, or they are of different shapes.
-pub fn read_pair(plain: &Path, cipher: &Path) -> Result<(Input, Picture), Failure> {
-    let input = read(plain)?;
-    let decoded = decode(cipher)?;
+/// As [`read`].
+pub fn read_shown(path: &Path) -> Result<Input, Failure> {
+    let decoded = decode(path)?;
     let rows = rows_of_ours(&decoded);
     let mut picture = picture_of(decoded);
     if let Some(rows) = rows {
         picture.height = rows;
         picture.bytes.truncate(picture.width * rows * picture.channels);
     }
+    Ok(Input { name: path.display().to_string(), picture })
+}
+
+/// Reads a plain and a cipher picture of equal shape, the latter as [`read_shown`] does.
+///
+/// # Errors
+/// If one cannot be read, or they are of different shapes.
+pub fn read_pair(plain: &Path, cipher: &Path) -> Result<(Input, Picture), Failure> {
+    let input = read(plain)?;
+    let picture = read_shown(cipher)?.picture;
     if picture.shape() != input.picture.shape() {
         let shape = |picture: &Picture| {
             let kind = if picture.channels == 1 { "gray" } else { "RGB" };

@@ -9,7 +9,7 @@ mod element;
 mod input;
 mod on_device;
 mod plot;
-mod report;
+pub(super) mod report;
 mod rounds;
 mod stages;
 

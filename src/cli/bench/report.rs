@@ -214,7 +214,7 @@ fn one() -> usize {
 }
 
 /// The checkout's commit, with a plus where files have been changed since, or the program is older than it.
-fn commit() -> Option<String> {
+pub fn commit() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     let checkout = program.ancestors().find(|folder| folder.join(".git").exists())?;
     let commit = git(checkout, &["rev-parse", "--short=12", "HEAD"])?;

@@ -1,0 +1,54 @@
+//! The bytes of a raw frame as they are judged and classified: without padding, of a cipher picture of ours without the rows
+//! of headers; and where the first channel is in them.
+
+use super::video::{self, RawVideo};
+use crate::{
+    Result,
+    backend::memory,
+    frame::{FrameLayout, pack},
+    seal::CipherPicture,
+};
+
+/// Where one channel of eight bits is in a frame's bytes.
+pub struct Channel {
+    /// Its first sample.
+    offset: usize,
+    /// Bytes from one sample to the next.
+    step: usize,
+    /// Bytes of a row, of all channels in it.
+    row_bytes: usize,
+    rows: usize,
+}
+
+impl Channel {
+    /// Collects its samples and returns how many make a row.
+    pub fn samples(&self, bytes: &[u8], samples: &mut Vec<u8>) -> usize {
+        samples.clear();
+        let rows = bytes.chunks_exact(self.row_bytes).take(self.rows);
+        samples.extend(rows.flat_map(|row| row[self.offset..].iter().step_by(self.step)));
+        (self.row_bytes - self.offset).div_ceil(self.step)
+    }
+}
+
+/// Packs a frame into `bytes` and tells where its first channel is, if its samples have eight bits.
+///
+/// # Errors
+/// [`Error::Geometry`](crate::Error::Geometry) if the buffer is smaller than its caps say.
+pub fn collect(
+    buffer: &gst::BufferRef,
+    raw: &RawVideo,
+    picture: &mut CipherPicture,
+    bytes: &mut Vec<u8>,
+) -> Result<Option<Channel>> {
+    let layout: FrameLayout = video::read_planes(buffer, raw, |planes| {
+        let layout = picture.read_headers(&raw.layout, planes).unwrap_or_else(|_| raw.layout.clone());
+        memory::resize(bytes, layout.payload_bytes());
+        pack(&layout, planes, bytes)?;
+        Ok(layout)
+    })?;
+    let (format, plane) = (raw.info.format_info(), &layout.planes()[0]);
+    let eight_bits = format.depth()[0] == 8 && !format.flags().contains(gst_video::VideoFormatFlags::COMPLEX);
+    let (offset, step) = (format.poffset()[0] as usize, format.pixel_stride()[0] as usize);
+    let is_first = format.plane()[0] == 0 && step > 0 && offset < plane.row_bytes;
+    Ok((eight_bits && is_first).then_some(Channel { offset, step, row_bytes: plane.row_bytes, rows: plane.rows }))
+}

@@ -1,0 +1,24 @@
+//! Tells what a frame is: a picture, a picture that was encrypted badly, or one that looks encrypted well.
+//!
+//! The frame classifier of Liu et al. 2022 (RITEM-CF-AN), trained on our own schemes and on weakened ones. In: pictures.
+//! Out: a [`Label`] and how sure the network is of it. That a picture is called `encrypted` is no proof of anything: it
+//! looks like uniform noise to this network, and no network tells a good cipher from another, or from noise.
+//!
+//! ```text
+//!  data: photographs -> plain and weakened frames -> crops -+
+//!                                                           +-> preprocessing -> network -> label, confidence
+//!  frames of a user ------------------> crops --------------+
+//! ```
+//!
+//! Read next: [`label`] (what is told apart), [`data`] (of what the network learns), [`preprocessing`], [`network`] (the
+//! model; the only place that knows burn), [`training`] (epoch after epoch), [`evaluation`] (how well it does).
+
+pub mod data;
+pub mod evaluation;
+pub mod label;
+pub mod network;
+pub mod preprocessing;
+pub mod training;
+
+pub use label::Label;
+pub use network::{Classifier, Prediction};
