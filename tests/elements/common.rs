@@ -156,3 +156,22 @@ pub fn stat(element: &gst::Element, name: &str) -> u64 {
     let stats = element.property::<gst::Structure>("stats");
     stats.get(name).unwrap_or_else(|_| panic!("no {name} in {stats}"))
 }
+
+/// An element that looks at frames passes them as they are, also one that is too short for its caps.
+pub fn assert_passes_untouched(harness: &mut gst_check::Harness) {
+    harness.set_src_caps_str("video/x-raw,format=GRAY8,width=16,height=16,framerate=25/1");
+    for number in 0..5u8 {
+        harness.push(gst::Buffer::from_slice([number; 256])).expect("passes");
+        let out = harness.pull().expect("comes out");
+        assert_eq!(out.map_readable().expect("readable")[..], [number; 256]);
+    }
+    harness.push(gst::Buffer::from_slice([0; 7])).expect("passes");
+    assert_eq!(harness.pull().expect("comes out").size(), 7);
+}
+
+/// What the element of that name posts while a pipeline plays to its end.
+pub fn posted_by(element: &str, line: &str) -> Vec<gst::Structure> {
+    let messages = play_to_end(&pipeline(line));
+    let structures = messages.iter().filter_map(|message| message.structure());
+    structures.filter(|structure| structure.name() == element).map(|structure| structure.to_owned()).collect()
+}
