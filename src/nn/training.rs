@@ -227,8 +227,10 @@ pub struct Evaluation {
     pub sources_plain_as_encrypted: usize,
     /// Sources of which an encrypted sample was taken for a plain one.
     pub sources_encrypted_as_plain: usize,
-    /// By label, variant and scheme: samples, and how many of them were told right.
-    pub by_origin: BTreeMap<String, [u64; 2]>,
+    /// By label: samples that were drawn again because they showed nothing of it (see [`data`]).
+    pub drawn_again: BTreeMap<&'static str, usize>,
+    /// By label, variant and scheme: what samples were taken for, and how many of them.
+    pub by_origin: BTreeMap<String, BTreeMap<&'static str, u64>>,
 }
 
 /// Judges a classifier by sources, each with every label `turns` times. Samples come from the seed and `purpose`.
@@ -251,11 +253,10 @@ pub fn evaluate(
         let crops: Vec<Vec<u8>> = samples.iter().map(|sample| sample.crop.clone()).collect();
         for ((lesson, sample), told) in batch.iter().zip(&samples).zip(classifier.classify_crops(&crops)) {
             let told = told.label();
+            *evaluation.drawn_again.entry(sample.label.name()).or_default() += sample.drawn_again;
             evaluation.confusion.add(sample.label, told);
-            let [seen, right] =
-                evaluation.by_origin.entry(format!("{}: {}", sample.label.name(), sample.made_by)).or_default();
-            *seen += 1;
-            *right += u64::from(told == sample.label);
+            let origin = format!("{}: {}", sample.label.name(), sample.made_by);
+            *evaluation.by_origin.entry(origin).or_default().entry(told.name()).or_default() += 1;
             mistaken[lesson.source][0] |= (sample.label, told) == (Label::Plain, Label::Encrypted);
             mistaken[lesson.source][1] |= (sample.label, told) == (Label::Encrypted, Label::Plain);
         }

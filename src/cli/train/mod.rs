@@ -4,6 +4,7 @@
 //! that it has not seen) and `.svg` (its learning curve). Read next: `curve`, `record`; what is learned is in `nn`.
 
 mod curve;
+mod evaluate;
 mod record;
 mod splits;
 
@@ -32,6 +33,7 @@ pub struct Train {
 #[derive(clap::Subcommand)]
 enum Network {
     Classifier(Classifier),
+    Evaluate(evaluate::Evaluate),
 }
 
 /// Train the frame classifier
@@ -41,9 +43,9 @@ enum Network {
 /// model on the same machine, bit by bit.
 #[derive(clap::Args)]
 struct Classifier {
-    /// Folder of photographs of at least 128 x 128 pixels
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    /// Folders of photographs of at least 128 x 128 pixels
+    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    data: Vec<PathBuf>,
     /// Model to make; a JSON and an SVG of the same name stand beside it
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -81,6 +83,7 @@ impl Train {
     pub fn run(self) -> Result<(), Failure> {
         match self.network {
             Network::Classifier(command) => command.run(),
+            Network::Evaluate(command) => command.run(),
         }
     }
 }

@@ -1,6 +1,10 @@
-//! The photographs of a folder, and what each is used for.
+//! The photographs of folders, and what each is used for.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     cli::{
@@ -16,23 +20,23 @@ use crate::{
     },
 };
 
-/// Reads a folder's pictures that are large enough; those that lists name, where there are some.
+/// Reads folders' pictures that are large enough; those that lists name, where there are some.
 ///
 /// # Errors
 /// If something cannot be read, or a split has no picture.
-pub fn read(data: &Path, lists: Option<&Path>) -> Result<Sources, Failure> {
+pub fn read(folders: &[PathBuf], lists: Option<&Path>) -> Result<Sources, Failure> {
     let lists = lists.map(read_lists).transpose()?;
     let [mut train, mut validation, mut test] = [const { Vec::new() }; 3];
-    for path in folder::files(data)?.into_iter().filter(|path| PictureType::of_path(path).is_some()) {
+    for (folder, path) in pictures(folders)? {
         let name = path.to_string_lossy().into_owned();
         let split = match &lists {
             None => Split::of_name(&name),
-            Some(lists) => match lists.get(&name) {
+            Some(lists) => match lists.get(&name).or_else(|| lists.get(path.with_extension("").to_str()?)) {
                 Some(&split) => split,
                 None => continue,
             },
         };
-        let picture = inputs::read(&data.join(&path))?.picture;
+        let picture = inputs::read(&folder.join(&path))?.picture;
         if picture.width < CROP || picture.height < CROP {
             eprintln!("chaosveil: {name} is smaller than {CROP} x {CROP} and left out");
             continue;
@@ -46,7 +50,8 @@ pub fn read(data: &Path, lists: Option<&Path>) -> Result<Sources, Failure> {
     }
     for (split, sources) in Split::ALL.into_iter().zip([&train, &validation, &test]) {
         if sources.is_empty() {
-            let message = format!("{} holds no picture for the split `{}`", data.display(), split.suffix());
+            let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            let message = format!("{}: no picture for the split `{}`", folders.join(", "), split.suffix());
             return Err(Failure::new(Exit::Missing, message)
                 .advise("give more pictures, or lists of their names with --splits"));
         }
@@ -54,7 +59,17 @@ pub fn read(data: &Path, lists: Option<&Path>) -> Result<Sources, Failure> {
     Ok(Sources { train, validation, test })
 }
 
-/// File names by split. Lists of other folders do no harm.
+/// Every picture, as a folder and what follows it.
+fn pictures(folders: &[PathBuf]) -> Result<Vec<(&Path, PathBuf)>, Failure> {
+    let mut pictures = Vec::new();
+    for folder in folders {
+        let files = folder::files(folder)?.into_iter().filter(|path| PictureType::of_path(path).is_some());
+        pictures.extend(files.map(|path| (folder.as_path(), path)));
+    }
+    Ok(pictures)
+}
+
+/// File names, with or without extension, by split. Lists of other folders do no harm.
 fn read_lists(folder: &Path) -> Result<HashMap<String, Split>, Failure> {
     let mut splits = HashMap::new();
     for path in folder::files(folder)? {

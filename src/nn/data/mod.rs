@@ -7,10 +7,12 @@
 //!  source -> frame (a cut of odd size, gray or RGB) -> plain variant -> weakened or whole encryption -> crop, channel
 //! ```
 //!
-//! Read next: [`sources`] (files and splits), [`plain`] (the variants), [`weakened`] (the labels).
+//! Read next: [`sources`] (files and splits), [`plain`] (the variants), [`weakened`] (the labels), [`tellable`] (which samples
+//! are left out).
 
 pub mod plain;
 pub mod sources;
+mod tellable;
 pub mod weakened;
 
 use self::{plain::Variant, weakened::Schemes};
@@ -27,6 +29,8 @@ pub struct Sample {
     pub label: Label,
     /// How it was made, for whoever looks at mistakes.
     pub made_by: String,
+    /// How often it was drawn before it showed what it is.
+    pub drawn_again: usize,
     /// `CROP * CROP` samples, row by row.
     pub crop: Vec<u8>,
 }
@@ -36,12 +40,22 @@ pub struct Sample {
 /// # Errors
 /// Those of the ciphers.
 pub fn sample(source: &Picture, label: Label, random: &mut Random, schemes: &mut Schemes) -> Result<Sample> {
-    let frame = frame(source, random);
-    let variant = Variant::draw(label, random);
-    let plain = variant.apply(&frame, random);
-    let (scheme, shown) = schemes.apply(label, &plain, random)?;
-    Ok(Sample { label, made_by: format!("{}, {scheme}", variant.name()), crop: crop(&shown, random) })
+    for drawn_again in 0.. {
+        let frame = frame(source, random);
+        let variant = Variant::draw(label, random);
+        let plain = variant.apply(&frame, random);
+        let (scheme, shown) = schemes.apply(label, &plain, random)?;
+        let place = Place::draw(&frame, random);
+        let crop = place.of(&shown);
+        if drawn_again == MOST_DRAWN || tellable::is_tellable(label, &place.of(&plain), &crop) {
+            return Ok(Sample { label, made_by: format!("{}, {scheme}", variant.name()), drawn_again, crop });
+        }
+    }
+    unreachable!("the last draw is taken")
 }
+
+/// How often a sample that shows nothing is drawn again. Each label has variants that always show something.
+const MOST_DRAWN: usize = 200;
 
 /// Most pixels of a frame's side. Frames are no larger than what the crops need for ciphers to see rows longer than theirs.
 const FRAME: usize = 256;
@@ -73,11 +87,23 @@ fn gray(picture: &Picture) -> Picture {
     Picture { channels: 1, bytes: picture.bytes.chunks_exact(3).map(luma).collect(), ..*picture }
 }
 
-/// One channel of a random square of the frame.
-fn crop(frame: &Picture, random: &mut Random) -> Vec<u8> {
-    let (left, top) = (random.below(frame.width - CROP + 1), random.below(frame.height - CROP + 1));
-    let channel = random.below(frame.channels);
-    cut(frame, left, top, CROP, CROP).bytes.into_iter().skip(channel).step_by(frame.channels).collect()
+/// One channel of a square of a frame.
+struct Place {
+    left: usize,
+    top: usize,
+    channel: usize,
+}
+
+impl Place {
+    fn draw(frame: &Picture, random: &mut Random) -> Place {
+        let (left, top) = (random.below(frame.width - CROP + 1), random.below(frame.height - CROP + 1));
+        Place { left, top, channel: random.below(frame.channels) }
+    }
+
+    fn of(&self, frame: &Picture) -> Vec<u8> {
+        let square = cut(frame, self.left, self.top, CROP, CROP).bytes;
+        square.into_iter().skip(self.channel).step_by(frame.channels).collect()
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +144,8 @@ mod tests {
         let gray =
             Picture { width: 300, height: 200, channels: 1, bytes: (0..60_000).map(|at| (at % 251) as u8).collect() };
         for _ in 0..20 {
-            let crop = crop(&frame(&gray, &mut random), &mut random);
+            let frame = frame(&gray, &mut random);
+            let crop = Place::draw(&frame, &mut random).of(&frame);
             let steps = crop.chunks_exact(CROP).flat_map(|row| row.windows(2));
             assert!(steps.clone().all(|pair| (pair[0] + 1) % 251 == pair[1]));
             assert_eq!((usize::from(crop[0]) + 300) % 251, usize::from(crop[CROP]));

@@ -33,7 +33,7 @@ pub enum Variant {
     Gradient,
     /// Rectangles and stripes of single values, as on a screen.
     Drawn,
-    /// Nothing but Gaussian noise around one value, as a sensor in the dark.
+    /// A sensor in the dark: Gaussian noise around one value, of rows and of single samples, half of them interpolated.
     SensorNoise,
 }
 
@@ -119,10 +119,7 @@ impl Variant {
             }
             Gradient => gradient(frame, random),
             Drawn => drawn(frame, random),
-            SensorNoise => {
-                let (level, deviation) = (255.0 * random.unit(), 2.0 + 30.0 * random.unit());
-                map(frame, |_| level + deviation * random.normal())
-            }
+            SensorNoise => sensor_noise(frame, random),
         }
     }
 }
@@ -167,6 +164,27 @@ fn film_grain(frame: &Picture, random: &mut Random) -> Picture {
     fill(frame, |x, y, channel| {
         let value = f64::from(frame.bytes[(y * width + x) * channels + channel]);
         value + (1.0 - (value / 127.5 - 1.0).abs()) * grain(x, y)
+    })
+}
+
+/// A sensor measures a colour in half of its pixels or fewer, and the others are the mean of their neighbours, here in a
+/// checkerboard. Without that, noise would be a permuted picture of the same histogram: nobody tells one from the other.
+fn sensor_noise(frame: &Picture, random: &mut Random) -> Picture {
+    let (level, deviation) = (255.0 * random.unit(), 2.0 + 30.0 * random.unit());
+    let (width, height, channels) = frame.shape();
+    let rows: Vec<f64> = (0..height).map(|_| 0.1 * deviation * random.normal()).collect();
+    let noise: Vec<f64> = (0..frame.bytes.len()).map(|_| deviation * random.normal()).collect();
+    let at = |x: usize, y: usize, channel| noise[(y * width + x) * channels + channel];
+    fill(frame, |x, y, channel| {
+        let value = match (x + y + channel) % 2 {
+            0 => at(x, y, channel),
+            _ => {
+                let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
+                let (up, down) = (y.saturating_sub(1), (y + 1).min(height - 1));
+                (at(left, y, channel) + at(right, y, channel) + at(x, up, channel) + at(x, down, channel)) / 4.0
+            }
+        };
+        level + rows[y] + value
     })
 }
 

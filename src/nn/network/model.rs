@@ -59,7 +59,7 @@ impl<B: Backend> Network<B> {
         }
     }
 
-    /// Logits `[N, 6]` of normalised planes `[N, 4, 128, 128]`; other sizes from 64 x 64 on will do.
+    /// Logits `[N, 6]` of normalised planes `[N, PLANES, 128, 128]`; other sizes from 64 x 64 on will do.
     pub fn forward(&self, planes: Tensor<B, 4>) -> Tensor<B, 2> {
         self.head.forward(self.features(planes))
     }
@@ -123,10 +123,16 @@ mod tests {
     fn parameters_and_shapes() {
         let network = Network::<Flex>::new(&Default::default());
         // Weights and offsets of each layer.
-        let layers =
-            [(4 * 121 + 1) * 32, (32 * 25 + 1) * 64, (64 * 9 + 1) * 96, (96 * 9 + 1) * 96, (96 * 9 + 1) * 64, 65 * 6];
+        let layers = [
+            (PLANES * 121 + 1) * 32,
+            (32 * 25 + 1) * 64,
+            (64 * 9 + 1) * 96,
+            (96 * 9 + 1) * 96,
+            (96 * 9 + 1) * 64,
+            65 * 6,
+        ];
         assert_eq!(network.num_params(), layers.iter().sum::<usize>());
-        let planes = Tensor::zeros([2, 4, 128, 128], &Default::default());
+        let planes = Tensor::zeros([2, PLANES, 128, 128], &Default::default());
         assert_eq!(network.forward(planes).dims(), [2, 6]);
     }
 }

@@ -9,8 +9,8 @@ fn description() -> Description {
 
 /// A network that has learned nothing.
 fn untrained(seed: u8) -> Vec<u8> {
-    let first =
-        Sample { label: Label::Encrypted, made_by: "a test".into(), crop: noise().bytes[..CROP * CROP].to_vec() };
+    let crop = noise().bytes[..CROP * CROP].to_vec();
+    let first = Sample { label: Label::Encrypted, made_by: "a test".into(), drawn_again: 0, crop };
     Trainer::new(&[first], &mut Random::new(&[seed; 32], "weights"), 1).expect("threads").model(description())
 }
 

@@ -21,7 +21,7 @@ use crate::{
     Error, Result,
     nn::{
         Label,
-        preprocessing::{CROP, PLANES, Statistics},
+        preprocessing::{CROP, DESCRIPTION, PLANES, Statistics},
     },
 };
 
@@ -56,10 +56,7 @@ impl Description {
         Description {
             labels: Label::ALL.map(|label| label.name().to_owned()).to_vec(),
             crop: CROP,
-            preprocessing: format!(
-                "{PLANES} planes: samples / 255 - 1/2, low four bits / 15 - 1/2, and both after the high-pass filter of Ker \
-                 and Boehme 2008"
-            ),
+            preprocessing: DESCRIPTION.into(),
             data_digest,
             seed,
             epochs,
@@ -92,8 +89,10 @@ impl ModelFile {
         if description.digest != blake3::hash(&weights).to_hex().as_str() {
             return Err(model("it is damaged: its numbers do not have the digest that it names"));
         }
-        if description.labels != Label::ALL.map(Label::name) || description.crop != CROP {
-            return Err(model("it tells other labels apart than this program, or takes other crops"));
+        if description.labels != Label::ALL.map(Label::name)
+            || (description.crop, &description.preprocessing[..]) != (CROP, DESCRIPTION)
+        {
+            return Err(model("it tells other labels apart than this program, or sees crops in another way"));
         }
         Ok(ModelFile { description, weights })
     }

@@ -1,0 +1,78 @@
+//! `train evaluate`: how well a finished model does on the test pictures, on as many crops as are wanted.
+
+use std::{fs, path::PathBuf};
+
+use super::{record, splits};
+use crate::{
+    cli::{
+        error::Failure,
+        output::{self, PartialFile},
+        sealing::BackendArgument,
+    },
+    nn::{
+        Classifier,
+        training::{Settings, evaluate},
+    },
+};
+
+/// Judge a model by photographs that it has not seen
+///
+/// Makes crops of the test photographs, plain and encrypted in known ways, and tells what the model takes them for. Whether it
+/// has not seen them is up to the lists: give the same as for the training.
+#[derive(clap::Args)]
+pub struct Evaluate {
+    /// Folders of photographs of at least 128 x 128 pixels
+    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Model that `train classifier` has made, in place of the one that comes with the program
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Folder of lists of file names that end in train.txt, val.txt and test.txt
+    #[arg(long, value_name = "DIR")]
+    splits: Option<PathBuf>,
+    /// Of all that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Crops of each test photograph with each label
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    test_turns: u16,
+    /// Threads that the network takes
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// JSON to write: everything that is counted
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Overwrite it
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    backend: BackendArgument,
+}
+
+impl Evaluate {
+    /// Judges, and tells.
+    ///
+    /// # Errors
+    /// What goes wrong with model, pictures, lists and files.
+    pub fn run(self) -> Result<(), Failure> {
+        self.json.iter().try_for_each(|path| output::check_free(path, self.force))?;
+        let threads = self.threads.into();
+        let classifier = match &self.model {
+            None => Classifier::embedded(threads)?,
+            Some(path) => {
+                let file = fs::read(path).map_err(|error| Failure::io(path.display(), error))?;
+                Classifier::from_bytes(&file, threads).map_err(|error| Failure::from(error).about(path.display()))?
+            }
+        };
+        let sources = splits::read(&self.data, self.splits.as_deref())?;
+        let settings = Settings { seed: self.seed, epochs: 0, data_digest: sources.digest() };
+        let turns = self.test_turns.into();
+        let evaluation = evaluate(&classifier, &sources.test, &settings, "test", turns, &self.backend.choose()?)?;
+        if let Some(path) = &self.json {
+            let file = PartialFile::create(path, self.force)?;
+            file.write(record::evaluation_json(&classifier, &settings, &evaluation).as_bytes())?;
+            file.finish()?;
+        }
+        output::print(&record::table(&evaluation))
+    }
+}
