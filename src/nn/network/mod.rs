@@ -1,22 +1,29 @@
 //! The network: the only place that knows burn, behind types that do not show it.
 //!
 //! In: crops. Out: probabilities, and while training a loss. Compiling burn's generics is slow, so nothing else of the crate
-//! instantiates them. Read next: `model` (the layers), `weights` (the file), `trainer` (a step).
+//! instantiates them. Read next: `architecture` (which networks there are), `model` (what they have in common), `alexnet` and its
+//! peers (the layers), `weights` (the file), `trainer` (a step).
 //!
 //! burn-flex spreads its work over the rayon pool it is called in: [`Classifier`] and [`Trainer`] have one of their own, of as
 //! many threads as they are told, so that they take no thread of a pipeline's.
 
+mod alexnet;
+mod architecture;
+mod cnn;
+mod mlp;
 mod model;
+mod recurrent;
 mod trainer;
 mod weights;
 
 use burn::{
     backend::Flex,
+    module::Module,
     tensor::{Tensor, TensorData, activation::softmax, backend::Backend},
 };
 
+pub use self::{architecture::Architecture, trainer::Trainer, weights::Description};
 use self::{model::Network, weights::ModelFile};
-pub use self::{trainer::Trainer, weights::Description};
 use super::{
     Label,
     preprocessing::{CROP, PLANES, Statistics, planes},
@@ -76,13 +83,18 @@ impl Classifier {
     /// [`Error::Model`] if it is none, of another version, or damaged.
     pub fn from_bytes(file: &[u8], threads: usize) -> Result<Classifier> {
         let ModelFile { description, weights } = ModelFile::read(file)?;
-        let (statistics, network) = weights::fill(&weights)?;
+        let (statistics, network) = weights::fill(description.network, &weights, &Default::default())?;
         Ok(Classifier { network, statistics, description, threads: pool(threads)? })
     }
 
     /// What is said of it in its file.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Numbers that it has learned.
+    pub fn parameters(&self) -> usize {
+        self.network.num_params()
     }
 
     /// Classifies a picture by one crop, or the mean of up to nine that lie evenly over it; of a picture in colour each
