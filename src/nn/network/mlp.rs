@@ -1,5 +1,5 @@
 //! A multilayer perceptron, one of the paper's peers, over every number of the planes. Its first matrix alone has several
-//! times the parameters of the other networks, though it leads to few features: as many as theirs would leave it four.
+//! times the parameters of the other networks, though it leads to few features: with theirs it would have four or fewer.
 
 use burn::{
     module::Module,

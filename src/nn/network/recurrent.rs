@@ -1,7 +1,7 @@
 //! The recurrent networks among the paper's peers. They read a crop row by row from above: `CROP` steps, each of the
 //! `PLANES * CROP` numbers of that row in all planes. What counts is the mean of their state over the rows, as it is the mean
-//! over places for the convolutions; of the last state alone they would learn less. Hidden states are as wide as gives them
-//! about the parameters of the improved AlexNet.
+//! over places for the convolutions; of the last state alone they would learn less. States are as wide as gives them about the
+//! parameters of the improved AlexNet.
 
 use burn::{
     module::Module,
@@ -11,12 +11,23 @@ use burn::{
 
 use crate::nn::preprocessing::{CROP, PLANES};
 
-/// Width of the state of Elman's network.
-pub const RNN_FEATURES: usize = 320;
-/// Width of the state of long short-term memory, which has four matrices where Elman's network has one.
-pub const LSTM_FEATURES: usize = 104;
+/// Most parameters of the body.
+const PARAMETERS: usize = 270_000;
+/// Width of the state of Elman's network, which has one gate.
+pub const RNN_FEATURES: usize = width(1);
+/// Width of the state of long short-term memory, which has four.
+pub const LSTM_FEATURES: usize = width(4);
 /// Numbers of a step.
 const ROW: usize = PLANES * CROP;
+
+/// The widest state under [`PARAMETERS`]: each gate has a matrix and offsets for the row, and for the state.
+const fn width(gates: usize) -> usize {
+    let mut width = 1;
+    while gates * (width + 1) * ((ROW + 1) + (width + 1 + 1)) <= PARAMETERS {
+        width += 1;
+    }
+    width
+}
 
 /// The body of either.
 #[derive(Module, Debug)]
