@@ -11,7 +11,6 @@ use crate::nn::preprocessing::{CROP, PLANES};
 
 /// Numbers that the last layer sees, and the layer in front of it.
 pub const FEATURES: usize = 32;
-
 /// Numbers of the planes.
 const INPUTS: usize = PLANES * CROP * CROP;
 
@@ -31,7 +30,7 @@ impl<B: Backend> Mlp<B> {
 
     /// Features `[N, 32]` of planes `[N, PLANES, CROP, CROP]`, and of no other size.
     pub fn forward(&self, planes: Tensor<B, 4>) -> Tensor<B, 2> {
-        // An optimizer that moves each weight as far would shake a sum of so many: they are made smaller.
+        // Adam moves every weight about as far, whatever its gradient: a sum over so many inputs would leap, so they are small.
         let x: Tensor<B, 2> = planes.flatten(1, 3) / (INPUTS as f64).sqrt(); // [N, INPUTS]
         let x = relu(self.first.forward(x)); // [N, 32]
         relu(self.second.forward(x)) // [N, 32]

@@ -1,7 +1,7 @@
 //! The recurrent networks among the paper's peers. They read a crop row by row from above: `CROP` steps, each of the
 //! `PLANES * CROP` numbers of that row in all planes. What counts is the mean of their state over the rows, as it is the mean
-//! over places for the convolutions; of the last state alone they would learn less. States are as wide as gives them about the
-//! parameters of the improved AlexNet.
+//! over places for the convolutions: the last state alone hears of the first row through all others. States are as wide as
+//! gives them about the parameters of the improved AlexNet.
 
 use burn::{
     module::Module,
@@ -46,7 +46,7 @@ impl<B: Backend> Recurrent<B> {
     }
 
     /// Long short-term memory; all matrices are zero. Forget gates begin with an offset of 1, half in front of the input and
-    /// half in front of the state (Jozefowicz et al. 2015, section 2.2).
+    /// half in front of the state (Jozefowicz et al. 2015).
     pub fn lstm(device: &B::Device) -> Recurrent<B> {
         let mut lstm = LstmConfig::new(ROW, LSTM_FEATURES, true).with_initializer(Initializer::Zeros).init(device);
         let gate = &mut lstm.forget_gate;

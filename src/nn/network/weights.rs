@@ -7,7 +7,8 @@
 //!  kernels and matrices in half precision, offsets in single, in the order of the layers
 //! ```
 //!
-//! Shapes stand nowhere: they are those of the named [`Architecture`], and a file of another length is refused. All numbers are little-endian.
+//! Shapes stand nowhere: they are those of the named [`Architecture`], and a file of another length is refused. All numbers
+//! are little-endian.
 
 use burn::{
     backend::Flex,
