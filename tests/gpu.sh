@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks and measures the CUDA backend on a machine that has a GPU and an NVIDIA driver (525 or newer), and needs nothing
-# else: no Rust, no GStreamer, no network, no CUDA toolkit.
+# else: no Rust, no GStreamer, no network, no CUDA toolkit. Where the toolkit is there, in CUDA_PATH or /usr/local/cuda, the
+# classifier's network runs on the GPU, too.
 #
 #   tests/gpu.sh pack OUT.tgz [BIN_DIR]   here: builds, and packs programs, plugin and libraries; BIN_DIR names a folder
 #                                         with chaosveil, libgstchaosveil.so and the test program kernels: nothing is built
@@ -79,8 +80,8 @@ build() {
     local folder=$1 target tests
     cd "$here/.."
     target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-    cargo build --release --locked
-    tests=$(cargo test --release --locked --test kernels --no-run 2>&1 |
+    cargo build --release --locked --features nn-cuda
+    tests=$(cargo test --release --locked --features nn-cuda --test kernels --no-run 2>&1 |
         sed -n 's/.*Executable .*(\(.*\))$/\1/p')
     [[ -x $tests ]] || fail "the tests were not built"
     mkdir -p "$folder"
@@ -135,6 +136,7 @@ run() {
     check exactness "${option[frames]} random frames equal those of the processor" exactness
     sanitize
     check elements "frames through chaosenc and chaosdec come back" elements
+    classify
     measure
     report
 }
@@ -222,6 +224,21 @@ elements() {
     rm -f "$plain" "$folder/back.yuv" "$key"
     # A processor that has taken over gives the same frames.
     ! grep -q 'backend-failed' "$folder/elements.log"
+}
+
+# The kernels of networks are compiled on the spot.
+classify() {
+    local toolkit=${CUDA_PATH:-/usr/local/cuda} log=$folder/classifier.log
+    if ! "$here/bin/kernels" --list 2>/dev/null | grep -q '^classifier::'; then
+        note classifier "not run" "the package was built without the feature nn-cuda"
+    elif [[ ! -e $toolkit/include/cuda_runtime.h ]]; then
+        note classifier "not run" "it needs the CUDA toolkit, and $toolkit is none"
+    elif LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$toolkit/lib64 CUDA_PATH=$toolkit REQUIRE_CUDA=1 "$here/bin/kernels" \
+        --exact classifier::device_classifies_as_the_processor --nocapture >"$log" 2>&1; then
+        note classifier passed "$(sed -n 's/^classifier: //p' "$log" | paste -sd ';')"
+    else
+        note classifier FAILED "see $log"
+    fi
 }
 
 # The table of the bench is the one that is printed: kernels alone, with transfers, through the library, through the

@@ -188,6 +188,15 @@ pub fn calibrate(device: usize, frame_bytes: usize, parallel: &Parallel) -> Resu
     }
 }
 
+/// Whether kernels that are compiled when they are needed can be run on the GPU with the number `device`.
+///
+/// # Errors
+/// What is missing, in words.
+#[cfg(feature = "nn-cuda")]
+pub(crate) fn can_compile_for_cuda(device: usize) -> std::result::Result<(), String> {
+    cuda::can_compile(device)
+}
+
 /// What the user asks for, here or in the environment.
 fn asked(choice: Choice) -> Result<Choice> {
     match (choice, std::env::var(ENVIRONMENT)) {

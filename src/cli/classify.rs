@@ -31,6 +31,9 @@ pub struct Classify {
     /// Threads that the network takes, and no more
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// Who runs the network; cuda takes a build with the feature nn-cuda, a GPU and the CUDA toolkit
+    #[arg(long, value_name = "D", default_value = "cpu", value_parser = ["cpu", "cuda"])]
+    device: String,
 }
 
 impl Classify {
@@ -39,12 +42,21 @@ impl Classify {
     /// # Errors
     /// If the model or a picture cannot be used.
     pub fn run(self) -> Result<(), Failure> {
-        let classifier = self.classifier()?;
+        let mut classifier = self.classifier()?;
+        if self.device == "cuda"
+            && let Err(error) = classifier.use_cuda()
+        {
+            eprintln!("chaosveil: warning: {error}; the processor runs the network");
+        }
         let paths = inputs::collect(&self.inputs)?;
         if let [path] = &paths[..] {
             return output::print(&self.told(&classifier, path)?);
         }
-        folder::for_each(&paths, |path| output::print(&self.told(&classifier, path)?))
+        let done = folder::for_each(&paths, |path| output::print(&self.told(&classifier, path)?));
+        if let Some(trouble) = classifier.trouble() {
+            eprintln!("chaosveil: warning: {trouble}; the processor ran the network from then on");
+        }
+        done
     }
 
     fn classifier(&self) -> Result<Classifier, Failure> {

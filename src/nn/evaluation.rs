@@ -17,6 +17,13 @@ impl Confusion {
         self.counts[truth.index()][told.index()] += 1;
     }
 
+    /// Counts what another has counted.
+    pub fn add_all(&mut self, other: &Confusion) {
+        for (ours, theirs) in self.counts.iter_mut().flatten().zip(other.counts.iter().flatten()) {
+            *ours += theirs;
+        }
+    }
+
     /// Samples.
     pub fn samples(&self) -> u64 {
         self.counts.iter().flatten().sum()
@@ -51,7 +58,21 @@ impl Confusion {
 
     /// Mean of the labels' F1.
     pub fn macro_f1(&self) -> f64 {
-        Label::ALL.iter().map(|&label| self.f1(label)).sum::<f64>() / Label::ALL.len() as f64
+        self.mean(Confusion::f1)
+    }
+
+    /// Mean of the labels' precision; a label that is never told counts 0.
+    pub fn macro_precision(&self) -> f64 {
+        self.mean(Confusion::precision)
+    }
+
+    /// Mean of the labels' recall.
+    pub fn macro_recall(&self) -> f64 {
+        self.mean(Confusion::recall)
+    }
+
+    fn mean(&self, of: fn(&Confusion, Label) -> f64) -> f64 {
+        Label::ALL.iter().map(|&label| of(self, label)).sum::<f64>() / Label::ALL.len() as f64
     }
 
     /// The matrix for people: a row for each truth.
@@ -87,6 +108,7 @@ mod tests {
         assert!(near(confusion.accuracy(), 5.0 / 6.0) && near(confusion.recall(Label::Plain), 0.75));
         assert!(near(confusion.precision(Label::Permuted), 2.0 / 3.0) && near(confusion.f1(Label::Permuted), 0.8));
         assert!(near(confusion.macro_f1(), (0.8 + 6.0 / 7.0) / 6.0), "labels without samples count 0");
+        assert!(near(confusion.macro_recall(), 1.75 / 6.0) && near(confusion.macro_precision(), (5.0 / 3.0) / 6.0));
         assert!(confusion.table().contains("permuted"));
     }
 }

@@ -11,8 +11,10 @@
 //! ```
 //!
 //! Read next: [`label`] (what is told apart), [`data`] (of what the network learns), [`preprocessing`], [`network`] (the
-//! model; the only place that knows burn), [`training`] (epoch after epoch), [`evaluation`] (how well it does).
+//! model; the only place that knows burn), [`training`] (epoch after epoch), [`evaluation`] (how well it does), [`comparison`]
+//! (how well its peers do).
 
+pub mod comparison;
 pub mod data;
 pub mod evaluation;
 pub mod label;
@@ -21,4 +23,4 @@ pub mod preprocessing;
 pub mod training;
 
 pub use label::Label;
-pub use network::{Classifier, Prediction};
+pub use network::{Architecture, Classifier, Prediction};

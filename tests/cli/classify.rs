@@ -62,15 +62,20 @@ fn bad_pictures_and_models() {
     place.failed(with_model(&place.path("absent.model")), code::MISSING, "absent.model");
 }
 
-#[test]
-fn a_small_training() {
-    let place = Workplace::new();
+/// A picture for each split in the folder `data`, and lists of them in `splits`.
+pub fn small_data(place: &Workplace) {
     fs::create_dir_all(place.path("data")).expect("a folder");
     fs::create_dir_all(place.path("splits")).expect("a folder");
     for (step, split) in (1..).zip(["train", "val", "test"]) {
-        photo(&place, &format!("data/{split}.png"), step);
+        photo(place, &format!("data/{split}.png"), step);
         fs::write(place.path("splits").join(format!("our_{split}.txt")), format!("{split}.png\n")).expect("written");
     }
+}
+
+#[test]
+fn a_small_training() {
+    let place = Workplace::new();
+    small_data(&place);
     let model = place.path("small.model");
     let train = || {
         place

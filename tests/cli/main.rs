@@ -6,6 +6,8 @@ mod bench;
 #[cfg(feature = "nn")]
 mod classify;
 mod clips;
+#[cfg(feature = "nn")]
+mod comparison;
 mod damage;
 mod failures;
 mod pictures;

@@ -1,8 +1,10 @@
 //! The CUDA kernels, proved without a GPU: their sources run on the CPU, thread by thread in several orders, and must give
 //! what the scalar reference gives, bit for bit; the PTX that is shipped must be that of these sources. `driver` runs the
-//! host side on a stand-in driver; `ptx` runs the PTX itself; `exactness` is for a GPU too, where `package`
-//! brings it.
+//! host side on a stand-in driver; `ptx` runs the PTX itself; `exactness` is for a GPU too, and `classifier` for
+//! a GPU alone, where `package` brings them.
 
+#[cfg(feature = "nn-cuda")]
+mod classifier;
 mod driver;
 mod exactness;
 mod package;

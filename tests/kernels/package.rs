@@ -31,6 +31,7 @@ fn the_package_checks_and_measures_where_there_is_a_driver() {
     for line in ["exactness            passed", "elements             passed", "bench                passed"] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }
+    assert!(ran.stdout.contains("classifier           not run"), "{}", ran.stdout);
     for row in ["memcpy cuda none", "keystream+permutation cuda device", "element cuda hardened host"] {
         assert_eq!(ran.stdout.matches(row).count(), 2, "{row}: {}", ran.stdout);
     }

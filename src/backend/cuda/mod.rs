@@ -115,6 +115,9 @@ pub(super) fn identify(device: usize) -> Result<Identity> {
     probe::identify(device).map_err(unavailable)
 }
 
+#[cfg(feature = "nn-cuda")]
+pub(super) use probe::can_compile;
+
 fn unavailable(reason: String) -> Error {
     Error::BackendUnavailable { name: "cuda".into(), reason }
 }

@@ -1,6 +1,8 @@
 //! Which device there is, and a device with our kernels loaded. Nothing of CUDA is linked: the driver is looked for here,
 //! and looking costs next to nothing where there is none.
 
+#[cfg(feature = "nn-cuda")]
+use std::path::{Path, PathBuf};
 use std::{
     ffi::CStr,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -105,6 +107,31 @@ pub fn identify(number: usize) -> Result<Identity, String> {
         };
         Ok(Identity { name: result::device::get_name(device)?, uuid, driver })
     })
+}
+
+/// Whether kernels that are compiled when they are needed can be run on a device: those of networks, none of ours. Never
+/// panics and says nothing.
+///
+/// # Errors
+/// What is missing, in words.
+#[cfg(feature = "nn-cuda")]
+pub fn can_compile(number: usize) -> Result<(), String> {
+    identify(number)?;
+    // SAFETY: asks whether a library can be opened.
+    if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
+        return Err("there is no libnvrtc.so; LD_LIBRARY_PATH tells in which folder CUDA's libraries are".into());
+    }
+    // Where cubecl looks for headers: the first folder that is there, whatever is in it.
+    let toolkit = match std::env::var_os("CUDA_PATH") {
+        Some(folder) => PathBuf::from(folder),
+        None if Path::new("/usr/local/cuda").exists() => "/usr/local/cuda".into(),
+        None if Path::new("/opt/cuda").exists() => "/opt/cuda".into(),
+        None => "/usr".into(),
+    };
+    match toolkit.join("include/cuda_runtime.h").exists() {
+        true => Ok(()),
+        false => Err(format!("there are no headers of CUDA in {}; CUDA_PATH names another folder", toolkit.display())),
+    }
 }
 
 /// Runs what calls the driver. The bindings panic where it is not one that they know.

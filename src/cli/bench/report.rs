@@ -193,7 +193,7 @@ there; `host` comes from a frame's own memory, as the library is used, one frame
 of the element, threads are frames in flight. Profiles with an AEAD seal on the processor, and are no faster than that:
 see aes-256-gcm.";
 
-fn machine() -> String {
+pub fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
     let field = |name: &str| cpus.lines().find(|line| line.starts_with(name))?.split(": ").nth(1).map(str::to_owned);

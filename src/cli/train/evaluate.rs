@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{record, splits};
+use super::{Pictures, record};
 use crate::{
     cli::{
         error::Failure,
@@ -10,7 +10,7 @@ use crate::{
         sealing::BackendArgument,
     },
     nn::{
-        Classifier,
+        Architecture, Classifier,
         training::{Settings, evaluate},
     },
 };
@@ -21,15 +21,11 @@ use crate::{
 /// has not seen them is up to the lists: give the same as for the training.
 #[derive(clap::Args)]
 pub struct Evaluate {
-    /// Folders of photographs of at least 128 x 128 pixels
-    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    pictures: Pictures,
     /// Model that `train classifier` has made, in place of the one that comes with the program
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Folder of lists of file names that end in train.txt, val.txt and test.txt
-    #[arg(long, value_name = "DIR")]
-    splits: Option<PathBuf>,
     /// Of all that is drawn
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -64,8 +60,9 @@ impl Evaluate {
                 Classifier::from_bytes(&file, threads).map_err(|error| Failure::from(error).about(path.display()))?
             }
         };
-        let sources = splits::read(&self.data, self.splits.as_deref())?;
-        let settings = Settings { seed: self.seed, epochs: 0, data_digest: sources.digest() };
+        let sources = self.pictures.read()?;
+        let settings =
+            Settings { network: Architecture::default(), seed: self.seed, epochs: 0, data_digest: sources.digest() };
         let turns = self.test_turns.into();
         let evaluation = evaluate(&classifier, &sources.test, &settings, "test", turns, &self.backend.choose()?)?;
         if let Some(path) = &self.json {

@@ -1,22 +1,32 @@
 //! The network: the only place that knows burn, behind types that do not show it.
 //!
 //! In: crops. Out: probabilities, and while training a loss. Compiling burn's generics is slow, so nothing else of the crate
-//! instantiates them. Read next: `model` (the layers), `weights` (the file), `trainer` (a step).
+//! instantiates them. Read next: `architecture` (which networks there are), `model` (what they have in common), `alexnet` and its
+//! peers (the layers), `weights` (the file), `trainer` (a step), `device` (a GPU in place of the processor).
 //!
 //! burn-flex spreads its work over the rayon pool it is called in: [`Classifier`] and [`Trainer`] have one of their own, of as
 //! many threads as they are told, so that they take no thread of a pipeline's.
 
+mod alexnet;
+mod architecture;
+mod cnn;
+#[cfg(feature = "nn-cuda")]
+mod cuda;
+mod device;
+mod mlp;
 mod model;
+mod recurrent;
 mod trainer;
 mod weights;
 
 use burn::{
     backend::Flex,
+    module::Module,
     tensor::{Tensor, TensorData, activation::softmax, backend::Backend},
 };
 
-use self::{model::Network, weights::ModelFile};
-pub use self::{trainer::Trainer, weights::Description};
+pub use self::{architecture::Architecture, trainer::Trainer, weights::Description};
+use self::{device::Trusted, model::Network, weights::ModelFile};
 use super::{
     Label,
     preprocessing::{CROP, PLANES, Statistics, planes},
@@ -59,6 +69,8 @@ pub struct Classifier {
     statistics: Statistics,
     description: Description,
     threads: rayon::ThreadPool,
+    /// Asked in place of the processor.
+    device: Option<Trusted>,
 }
 
 impl Classifier {
@@ -76,13 +88,18 @@ impl Classifier {
     /// [`Error::Model`] if it is none, of another version, or damaged.
     pub fn from_bytes(file: &[u8], threads: usize) -> Result<Classifier> {
         let ModelFile { description, weights } = ModelFile::read(file)?;
-        let (statistics, network) = weights::fill(&weights)?;
-        Ok(Classifier { network, statistics, description, threads: pool(threads)? })
+        let (statistics, network) = weights::fill(description.network, &weights, &Default::default())?;
+        Ok(Classifier { network, statistics, description, threads: pool(threads)?, device: None })
     }
 
     /// What is said of it in its file.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Numbers that it has learned.
+    pub fn parameters(&self) -> usize {
+        self.network.num_params()
     }
 
     /// Classifies a picture by one crop, or the mean of up to nine that lie evenly over it; of a picture in colour each
@@ -115,15 +132,28 @@ impl Classifier {
     /// # Panics
     /// If one has another size.
     pub fn classify_crops(&self, crops: &[Vec<u8>]) -> Vec<Prediction> {
-        self.threads.install(|| {
-            let mut numbers: Vec<f32> = crops.iter().flat_map(|crop| planes(crop)).collect();
-            self.statistics.normalise(&mut numbers);
-            let logits = self.network.forward(input(numbers));
-            let numbers: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
-            let of = |row: &[f32]| Prediction { probabilities: std::array::from_fn(|index| row[index]) };
-            numbers.chunks_exact(Label::ALL.len()).map(of).collect()
-        })
+        let planes = self.planes(crops);
+        let on_device = self.device.as_ref().and_then(|device| device.probabilities(&planes));
+        let numbers = on_device.unwrap_or_else(|| self.on_processor(planes));
+        let of = |row: &[f32]| Prediction { probabilities: std::array::from_fn(|index| row[index]) };
+        numbers.chunks_exact(Label::ALL.len()).map(of).collect()
     }
+
+    /// Normalised planes, `[crops, PLANES, CROP, CROP]`.
+    fn planes(&self, crops: &[Vec<u8>]) -> Vec<f32> {
+        let mut numbers: Vec<f32> = crops.iter().flat_map(|crop| planes(crop)).collect();
+        self.statistics.normalise(&mut numbers);
+        numbers
+    }
+
+    fn on_processor(&self, planes: Vec<f32>) -> Vec<f32> {
+        self.threads.install(|| probabilities(&self.network, planes))
+    }
+}
+
+/// Softmax of the logits, `[crops, 6]`, of normalised planes.
+fn probabilities<B: Backend>(network: &Network<B>, planes: Vec<f32>) -> Vec<f32> {
+    softmax(network.forward(input(planes)), 1).into_data().iter().collect()
 }
 
 /// Where crops begin along a side: evenly, the first and the last at the edges.

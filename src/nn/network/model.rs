@@ -1,138 +1,80 @@
-//! The improved AlexNet of Liu et al. 2022 (RITEM-CF-AN, section 4): AlexNet's five convolutions, with overlapping max-pools
-//! in front of local response normalisation rather than behind it. What stands in front of it all, high-pass filter and batch
-//! normalisation, is in [`preprocessing`](crate::nn::preprocessing). Fewer channels than AlexNet's, and a global average in
-//! place of its fully connected layers.
+//! The network: a body that makes features of planes, and one matrix that makes logits of features.
 
 use burn::{
     module::Module,
-    nn::{
-        Initializer, Linear, LinearConfig, PaddingConfig2d,
-        conv::{Conv2d, Conv2dConfig},
-        pool::{MaxPool2d, MaxPool2dConfig},
-    },
-    tensor::{Tensor, activation::relu, backend::Backend},
+    nn::{Initializer, Linear, LinearConfig},
+    tensor::{Tensor, backend::Backend},
 };
 
-use crate::nn::{Label, preprocessing::PLANES};
-
-/// Channels after each convolution.
-const CHANNELS: [usize; 5] = [32, 64, 96, 96, FEATURES];
-/// Numbers that the last layer sees.
-pub const FEATURES: usize = 64;
-/// Local response normalisation over five channels (Krizhevsky et al. 2012, section 3.3: n = 5, k = 2, beta = 3/4).
-const NEIGHBOURS: usize = 5;
-const BIAS: f64 = 2.0;
-/// There 1e-4, for samples up to 255. Ours are normalised to a variance of 1.
-const SCALE: f64 = 0.1;
+use super::{
+    Architecture,
+    alexnet::{self, AlexNet},
+    cnn::{self, Cnn},
+    mlp::{self, Mlp},
+    recurrent::{self, Recurrent},
+};
+use crate::nn::Label;
 
 /// The network.
 #[derive(Module, Debug)]
 pub struct Network<B: Backend> {
-    first: Conv2d<B>,
-    second: Conv2d<B>,
-    third: Conv2d<B>,
-    fourth: Conv2d<B>,
-    fifth: Conv2d<B>,
-    pool: MaxPool2d,
+    body: Body<B>,
     head: Linear<B>,
 }
 
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each classifier")]
+enum Body<B: Backend> {
+    AlexNet(AlexNet<B>),
+    Cnn(Cnn<B>),
+    Mlp(Mlp<B>),
+    Recurrent(Recurrent<B>),
+}
+
 impl<B: Backend> Network<B> {
-    /// All kernels are zero: they are filled in by who knows better.
-    pub fn new(device: &B::Device) -> Network<B> {
-        let convolution = |from, to, size: usize, stride| {
-            Conv2dConfig::new([from, to], [size, size])
-                .with_stride([stride, stride])
-                .with_padding(PaddingConfig2d::Explicit(size / 2, size / 2, size / 2, size / 2))
-                .with_initializer(Initializer::Zeros)
-                .init(device)
+    /// All kernels and matrices are zero: they are filled in by who knows better.
+    pub fn new(architecture: Architecture, device: &B::Device) -> Network<B> {
+        let (body, features) = match architecture {
+            Architecture::ImprovedAlexNet => (Body::AlexNet(AlexNet::new(true, device)), alexnet::FEATURES),
+            Architecture::AlexNet => (Body::AlexNet(AlexNet::new(false, device)), alexnet::FEATURES),
+            Architecture::Cnn => (Body::Cnn(Cnn::new(device)), cnn::FEATURES),
+            Architecture::Mlp => (Body::Mlp(Mlp::new(device)), mlp::FEATURES),
+            Architecture::Rnn => (Body::Recurrent(Recurrent::rnn(device)), recurrent::RNN_FEATURES),
+            Architecture::Lstm => (Body::Recurrent(Recurrent::lstm(device)), recurrent::LSTM_FEATURES),
         };
-        let [first, second, third, fourth, fifth] = CHANNELS;
-        Network {
-            first: convolution(PLANES, first, 11, 4),
-            second: convolution(first, second, 5, 1),
-            third: convolution(second, third, 3, 1),
-            fourth: convolution(third, fourth, 3, 1),
-            fifth: convolution(fourth, fifth, 3, 1),
-            pool: MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).init(),
-            head: LinearConfig::new(FEATURES, Label::ALL.len()).with_initializer(Initializer::Zeros).init(device),
-        }
+        let head = LinearConfig::new(features, Label::ALL.len()).with_initializer(Initializer::Zeros).init(device);
+        Network { body, head }
     }
 
-    /// Logits `[N, 6]` of normalised planes `[N, PLANES, 128, 128]`; other sizes from 64 x 64 on will do.
+    /// Logits `[N, 6]` of normalised planes `[N, PLANES, CROP, CROP]`.
     pub fn forward(&self, planes: Tensor<B, 4>) -> Tensor<B, 2> {
-        self.head.forward(self.features(planes))
+        self.head.forward(self.body.features(planes))
     }
 
-    /// As [`Network::forward`], with the features multiplied by `dropout`, `[N, 64]` of zeros and what makes up for them.
+    /// As [`Network::forward`], with the features multiplied by `dropout`, `[N, features]` of zeros and what makes up for
+    /// them.
     pub fn forward_dropping(&self, planes: Tensor<B, 4>, dropout: Tensor<B, 2>) -> Tensor<B, 2> {
-        self.head.forward(self.features(planes) * dropout)
+        self.head.forward(self.body.features(planes) * dropout)
     }
 
+    /// Numbers that the last layer sees of a crop.
+    pub fn features(&self) -> usize {
+        self.head.weight.dims()[0]
+    }
+
+    /// Whether it goes through a crop row by row.
+    pub fn is_recurrent(&self) -> bool {
+        matches!(self.body, Body::Recurrent(_))
+    }
+}
+
+impl<B: Backend> Body<B> {
     fn features(&self, planes: Tensor<B, 4>) -> Tensor<B, 2> {
-        let x = relu(self.first.forward(planes)); // [N, 32, 32, 32]
-        let x = local_response(self.pool.forward(x)); // [N, 32, 15, 15]
-        let x = relu(self.second.forward(x)); // [N, 64, 15, 15]
-        let x = local_response(self.pool.forward(x)); // [N, 64, 7, 7]
-        let x = relu(self.third.forward(x)); // [N, 96, 7, 7]
-        let x = relu(self.fourth.forward(x)); // [N, 96, 7, 7]
-        let x = relu(self.fifth.forward(x)); // [N, 64, 7, 7]
-        let x = self.pool.forward(x); // [N, 64, 3, 3]
-        let x: Tensor<B, 3> = x.flatten(2, 3); // [N, 64, 9]
-        x.mean_dim(2).squeeze_dim(2) // [N, 64]
-    }
-}
-
-/// `x / (k + alpha * (sum of squares of five neighbouring channels))^(3/4)`, Krizhevsky et al. 2012, section 3.3.
-///
-/// The sum is a product with a band matrix, and the power two square roots: both are faster than what they stand for.
-pub fn local_response<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    let [count, channels, height, width] = x.dims();
-    let flat: Tensor<B, 3> = x.clone().square().reshape([count, channels, height * width]);
-    let sums = band(channels, &x.device()).matmul(flat).reshape([count, channels, height, width]);
-    let root = sums.mul_scalar(SCALE).add_scalar(BIAS).sqrt();
-    x / (root.clone() * root.sqrt())
-}
-
-/// `[1, channels, channels]`, 1 where two channels are at most two apart.
-fn band<B: Backend>(channels: usize, device: &B::Device) -> Tensor<B, 3> {
-    let is_near = |at: usize| (at / channels).abs_diff(at % channels) <= NEIGHBOURS / 2;
-    let band: Vec<f32> = (0..channels * channels).map(|at| if is_near(at) { 1.0 } else { 0.0 }).collect();
-    Tensor::<B, 1>::from_floats(&band[..], device).reshape([1, channels, channels])
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::backend::Flex;
-
-    use super::*;
-
-    /// By hand, of channels 1, 2, 3, 4, 5, 6 at one place: the first sees 1 + 4 + 9, the third 1 + 4 + 9 + 16 + 25.
-    #[test]
-    fn local_response_by_hand() {
-        let x = Tensor::<Flex, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &Default::default());
-        let told: Vec<f32> = local_response(x.reshape([1, 6, 1, 1])).into_data().iter().collect();
-        let sums: [f64; 6] = [14.0, 30.0, 55.0, 90.0, 86.0, 77.0];
-        for ((value, sum), told) in (1..).zip(sums).zip(told) {
-            let expected = f64::from(value) / (2.0 + 0.1 * sum).powf(0.75);
-            assert!((f64::from(told) - expected).abs() < 1e-5, "{told} {expected}");
+        match self {
+            Body::AlexNet(body) => body.forward(planes),
+            Body::Cnn(body) => body.forward(planes),
+            Body::Mlp(body) => body.forward(planes),
+            Body::Recurrent(body) => body.forward(planes),
         }
-    }
-
-    #[test]
-    fn parameters_and_shapes() {
-        let network = Network::<Flex>::new(&Default::default());
-        // Weights and offsets of each layer.
-        let layers = [
-            (PLANES * 121 + 1) * 32,
-            (32 * 25 + 1) * 64,
-            (64 * 9 + 1) * 96,
-            (96 * 9 + 1) * 96,
-            (96 * 9 + 1) * 64,
-            65 * 6,
-        ];
-        assert_eq!(network.num_params(), layers.iter().sum::<usize>());
-        let planes = Tensor::zeros([2, PLANES, 128, 128], &Default::default());
-        assert_eq!(network.forward(planes).dims(), [2, 6]);
     }
 }

@@ -4,14 +4,16 @@ use super::*;
 use crate::{analysis::random::Random, nn::data::Sample};
 
 fn description() -> Description {
-    Description::new("of no pictures".into(), 3, 0, None)
+    Description::new(Architecture::default(), "of no pictures".into(), 3, 0, None)
 }
 
 /// A network that has learned nothing.
 fn untrained(seed: u8) -> Vec<u8> {
     let crop = noise().bytes[..CROP * CROP].to_vec();
     let first = Sample { label: Label::Encrypted, made_by: "a test".into(), drawn_again: 0, crop };
-    Trainer::new(&[first], &mut Random::new(&[seed; 32], "weights"), 1).expect("threads").model(description())
+    Trainer::new(Architecture::default(), &[first], &mut Random::new(&[seed; 32], "weights"), 1)
+        .expect("threads")
+        .model(description())
 }
 
 fn noise() -> Picture {
@@ -87,5 +89,47 @@ fn threads_change_nothing() {
     let (one, two) = (told(1).expect("classifies"), told(2).expect("classifies"));
     for (one, two) in one.probabilities.into_iter().zip(two.probabilities) {
         assert!((one - two).abs() < 1e-5, "{one} {two}");
+    }
+}
+
+/// Weights and offsets of each layer, by hand; `p` planes.
+#[test]
+fn parameters_and_shapes_of_every_network() {
+    let p = PLANES;
+    let alexnet = (p * 121 + 1) * 32 + (32 * 25 + 1) * 64 + (64 * 9 + 1) * 96 + (96 * 9 + 1) * (96 + 64) + 65 * 6;
+    let cnn = (p * 25 + 1) * 32 + (32 * 9 + 1) * 64 + (64 * 9 + 1) * 128 + (128 * 9 + 1) * 128 + 129 * 6;
+    let mlp = (p * 128 * 128 + 1) * 32 + 33 * 32 + 33 * 6;
+    let state = |architecture| Network::<Flex>::new(architecture, &Default::default()).features();
+    let (h, k) = (state(Architecture::Rnn), state(Architecture::Lstm));
+    // Offsets of the row and of the state.
+    let rnn = (p * 128 + 1) * h + (h + 1) * h + (h + 1) * 6;
+    let lstm = 4 * ((p * 128 + 1) * k + (k + 1) * k) + (k + 1) * 6;
+    for (architecture, parameters) in Architecture::ALL.into_iter().zip([alexnet, alexnet, cnn, mlp, rnn, lstm]) {
+        let network = Network::<Flex>::new(architecture, &Default::default());
+        assert_eq!(network.num_params(), parameters, "{}", architecture.name());
+        let is_comparable = parameters.abs_diff(alexnet) < alexnet / 5;
+        assert!(is_comparable || architecture == Architecture::Mlp, "{}: {parameters}", architecture.name());
+        assert_eq!(network.forward(input(vec![0.5; 2 * PLANES * CROP * CROP])).dims(), [2, Label::ALL.len()]);
+    }
+}
+
+/// The file says which network it holds, and another's numbers are refused.
+#[test]
+fn every_network_has_its_file() {
+    let crop = noise().bytes[..CROP * CROP].to_vec();
+    let first = [Sample { label: Label::Plain, made_by: "a test".into(), crop: crop.clone() }];
+    for network in Architecture::ALL {
+        let trainer = Trainer::new(network, &first, &mut Random::new(&[5; 32], "weights"), 1).expect("threads");
+        let file = trainer.model(Description { network, ..description() });
+        let classifier = Classifier::from_bytes(&file, 1).expect("a model");
+        assert_eq!(classifier.description().network, network);
+        let [told] = classifier.classify_crops(std::slice::from_ref(&crop))[..] else { panic!("one crop") };
+        assert!((told.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{network:?}: {told:?}");
+        let resumed = Trainer::resume(network, trainer.state().expect("recorded"), 1).expect("its state");
+        assert_eq!(resumed.model(Description { network, ..description() }), file);
+        let numbers = ModelFile::read(&file).expect("a model").weights;
+        let other = if network == Architecture::Mlp { Architecture::Cnn } else { Architecture::Mlp };
+        let other = ModelFile::to_bytes(Description { network: other, ..description() }, &numbers);
+        assert!(matches!(Classifier::from_bytes(&other, 1), Err(Error::Model(_))));
     }
 }

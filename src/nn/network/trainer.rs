@@ -5,6 +5,7 @@
 
 use burn::{
     backend::{Autodiff, Flex},
+    grad_clipping::GradientClippingConfig,
     module::{AutodiffModule, Module, ModuleMapper, Param},
     optim::{AdamW, AdamWConfig, GradientsParams, Optimizer, adaptor::OptimizerAdaptor},
     record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder},
@@ -12,8 +13,8 @@ use burn::{
 };
 
 use super::{
-    Classifier, Description, input,
-    model::{FEATURES, Network},
+    Architecture, Classifier, Description, input,
+    model::Network,
     pool,
     weights::{self, ModelFile},
 };
@@ -43,15 +44,16 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A network that knows nothing but what `first` samples look like on the whole; its weights are drawn from `random`
-    /// (He et al. 2015, equation 10).
+    /// A network that knows nothing but what `first` samples look like on the whole; its weights are drawn from `random`.
     ///
     /// # Errors
     /// If there are no threads to be had.
-    pub fn new(first: &[Sample], random: &mut Random, threads: usize) -> Result<Trainer> {
-        let network = Network::new(&Default::default()).map(&mut Drawn(random));
+    pub fn new(architecture: Architecture, first: &[Sample], random: &mut Random, threads: usize) -> Result<Trainer> {
+        let network = Network::new(architecture, &Default::default());
+        let gain = gain(&network);
+        let network = network.map(&mut Drawn { random, gain });
         let statistics = Statistics::of(&planes_of(first));
-        Ok(Trainer { network, statistics, optimizer: optimizer(), threads: pool(threads)? })
+        Ok(Trainer { optimizer: optimizer(&network), network, statistics, threads: pool(threads)? })
     }
 
     /// Runs `work` in the threads of this trainer.
@@ -91,19 +93,32 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Model`] if it is no state of such a network, or there are no threads to be had.
-    pub fn resume([network, adam, numbers]: [Vec<u8>; 3], threads: usize) -> Result<Trainer> {
+    pub fn resume(
+        architecture: Architecture,
+        [network, adam, numbers]: [Vec<u8>; 3],
+        threads: usize,
+    ) -> Result<Trainer> {
         let failed = |error| Error::Model(format!("its state cannot be read: {error}"));
         let (device, recorder) = (Default::default(), Recorded::default());
         let record = Recorder::<Training>::load(&recorder, network, &device).map_err(failed)?;
-        let network = Network::<Training>::new(&device).load_record(record);
+        let network = Network::<Training>::new(architecture, &device).load_record(record);
         let record = Recorder::<Training>::load(&recorder, adam, &device).map_err(failed)?;
-        let (statistics, _) = weights::fill(&numbers)?;
-        Ok(Trainer { network, statistics, optimizer: optimizer().load_record(record), threads: pool(threads)? })
+        let (statistics, _) = weights::fill::<Flex>(architecture, &numbers, &device)?;
+        let optimizer = optimizer(&network).load_record(record);
+        Ok(Trainer { network, statistics, optimizer, threads: pool(threads)? })
     }
 }
 
-fn optimizer() -> Adam {
-    AdamWConfig::new().with_weight_decay(1e-3).with_epsilon(1e-8).init()
+/// Over many rows gradients of a recurrent network grow without bound; they are cut (Pascanu et al. 2013, algorithm 1).
+fn optimizer(network: &Network<Training>) -> Adam {
+    let clipping = network.is_recurrent().then_some(GradientClippingConfig::Norm(1.0));
+    AdamWConfig::new().with_weight_decay(1e-3).with_epsilon(1e-8).with_grad_clipping(clipping).init()
+}
+
+/// Variance of what a layer makes of inputs of variance 1, when its weights are drawn: 2 in front of a rectifier (He et al.
+/// 2015, equation 10), 1 in front of what is a line around 0 (LeCun et al. 1998, section 4.6).
+fn gain(network: &Network<Training>) -> f64 {
+    if network.is_recurrent() { 1.0 } else { 2.0 }
 }
 
 /// A trainer inside its threads.
@@ -119,7 +134,8 @@ impl Step<'_> {
         let mut numbers = planes_of(batch);
         self.statistics.follow(&Statistics::of(&numbers));
         self.statistics.normalise(&mut numbers);
-        let logits = self.network.forward_dropping(input(numbers), dropout(batch.len(), random));
+        let dropout = dropout([batch.len(), self.network.features()], random);
+        let logits = self.network.forward_dropping(input(numbers), dropout);
         let loss = cross_entropy(logits, batch);
         let told = loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
         let gradients = GradientsParams::from_grads(loss.backward(), self.network);
@@ -132,11 +148,11 @@ fn planes_of(samples: &[Sample]) -> Vec<f32> {
     samples.iter().flat_map(|sample| planes(&sample.crop)).collect()
 }
 
-/// `[N, 64]`: 0 in place of a feature that is dropped, and for the others what keeps the mean.
-fn dropout(count: usize, random: &mut Random) -> Tensor<Training, 2> {
+/// Of a shape `[N, features]`: 0 in place of a feature that is dropped, and for the others what keeps the mean.
+fn dropout(shape: [usize; 2], random: &mut Random) -> Tensor<Training, 2> {
     let kept = (1.0 / (1.0 - DROPPED)) as f32;
-    let mask = (0..count * FEATURES).map(|_| if random.unit() <= DROPPED { 0.0 } else { kept }).collect();
-    Tensor::from_data(TensorData::new::<f32, _>(mask, [count, FEATURES]), &Default::default())
+    let mask = (0..shape[0] * shape[1]).map(|_| if random.unit() <= DROPPED { 0.0 } else { kept }).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(mask, shape), &Default::default())
 }
 
 /// The mean over the batch of minus the logarithm of what the network gives for the truth.
@@ -149,7 +165,10 @@ fn cross_entropy(logits: Tensor<Training, 2>, batch: &[Sample]) -> Tensor<Traini
 }
 
 /// Draws kernels and matrices; vectors keep what they are.
-struct Drawn<'a>(&'a mut Random);
+struct Drawn<'a> {
+    random: &'a mut Random,
+    gain: f64,
+}
 
 impl ModuleMapper<Training> for Drawn<'_> {
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<Training, D>>) -> Param<Tensor<Training, D>> {
@@ -159,8 +178,8 @@ impl ModuleMapper<Training> for Drawn<'_> {
         let shape = parameter.shape();
         // Kernels are [to, from, rows, columns], matrices [from, to].
         let inputs = if D == 2 { shape[0] } else { shape[1..].iter().product() };
-        let deviation = (2.0 / inputs as f64).sqrt();
-        let numbers = (0..shape.num_elements()).map(|_| (deviation * self.0.normal()) as f32).collect();
+        let deviation = (self.gain / inputs as f64).sqrt();
+        let numbers = (0..shape.num_elements()).map(|_| (deviation * self.random.normal()) as f32).collect();
         parameter.map(|old| Tensor::from_data(TensorData::new::<f32, _>(numbers, shape), &old.device()).require_grad())
     }
 }

@@ -7,16 +7,17 @@
 //!  kernels and matrices in half precision, offsets in single, in the order of the layers
 //! ```
 //!
-//! Shapes stand nowhere: they are those of [`Network`], and a file of another length is refused. All numbers are little-endian.
+//! Shapes stand nowhere: they are those of the named [`Architecture`], and a file of another length is refused. All numbers
+//! are little-endian.
 
 use burn::{
     backend::Flex,
     module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData, f16},
+    tensor::{Tensor, TensorData, backend::Backend, f16},
 };
 use serde::{Deserialize, Serialize};
 
-use super::model::Network;
+use super::{Architecture, model::Network};
 use crate::{
     Error, Result,
     nn::{
@@ -32,6 +33,9 @@ const MOST_DESCRIPTION: usize = 64 << 10;
 /// What is said of a network in its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
+    /// Which network it is; where nothing is said, the improved AlexNet.
+    #[serde(default)]
+    pub network: Architecture,
     /// Names of the outputs.
     pub labels: Vec<String>,
     /// Samples of a crop's side.
@@ -52,8 +56,15 @@ pub struct Description {
 
 impl Description {
     /// Of a network of this version.
-    pub fn new(data_digest: String, seed: u64, epochs: usize, commit: Option<String>) -> Description {
+    pub fn new(
+        network: Architecture,
+        data_digest: String,
+        seed: u64,
+        epochs: usize,
+        commit: Option<String>,
+    ) -> Description {
         Description {
+            network,
             labels: Label::ALL.map(|label| label.name().to_owned()).to_vec(),
             crop: CROP,
             preprocessing: DESCRIPTION.into(),
@@ -117,11 +128,15 @@ pub fn numbers(statistics: &Statistics, network: &Network<Flex>) -> Vec<u8> {
     writer.0
 }
 
-/// The statistics and the network that a file's numbers are.
+/// The statistics and the network that a file's numbers are, on a device.
 ///
 /// # Errors
 /// [`Error::Model`] if they are too few or too many.
-pub fn fill(numbers: &[u8]) -> Result<(Statistics, Network<Flex>)> {
+pub fn fill<B: Backend>(
+    architecture: Architecture,
+    numbers: &[u8],
+    device: &B::Device,
+) -> Result<(Statistics, Network<B>)> {
     let other = || model("it holds another network than this program's");
     let (front, left) = numbers.split_at_checked(2 * PLANES * size_of::<f32>()).ok_or_else(other)?;
     let front = singles(front);
@@ -130,7 +145,7 @@ pub fn fill(numbers: &[u8]) -> Result<(Statistics, Network<Flex>)> {
         variance: std::array::from_fn(|plane| front[PLANES + plane]),
     };
     let mut reader = Reader { left, is_short: false };
-    let network = Network::new(&Default::default()).map(&mut reader);
+    let network = Network::new(architecture, device).map(&mut reader);
     match !reader.is_short && reader.left.is_empty() {
         true => Ok((statistics, network)),
         false => Err(other()),
@@ -164,8 +179,8 @@ struct Reader<'a> {
     is_short: bool,
 }
 
-impl ModuleMapper<Flex> for Reader<'_> {
-    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<Flex, D>>) -> Param<Tensor<Flex, D>> {
+impl<B: Backend> ModuleMapper<B> for Reader<'_> {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let shape = parameter.shape();
         let Some((bytes, left)) = self.left.split_at_checked(shape.num_elements() * bytes_each(D)) else {
             self.is_short = true;
