@@ -8,7 +8,10 @@
 //! | `model-digest` | string | BLAKE3 of the model file, 64 hexadecimal digits |
 //! | `frame` | guint64 | number of the frame that was classified: the newest when a frame passed, not always that one |
 //!
-//! The label is what a network takes the frame for, and proves nothing.
+//! The label is what a network takes the frame for, and proves nothing. `chaosenc` seals it with its frame and `chaosdec`
+//! restores it, if the label has 1 to 255 bytes and the other fields are as above.
+
+use std::sync::Once;
 
 use gst::meta::CustomMeta;
 
@@ -30,10 +33,13 @@ pub struct Classification {
 
 /// Makes the meta known to GStreamer. What passes a frame on without changing its content keeps it.
 pub fn register() {
-    // The plugin's file and a program that has the elements in itself may meet in one process.
-    if !CustomMeta::is_registered(NAME) {
-        CustomMeta::register_simple(NAME);
-    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // The plugin's file and a program that has the elements in itself may meet in one process.
+        if !CustomMeta::is_registered(NAME) {
+            CustomMeta::register_simple(NAME);
+        }
+    });
 }
 
 impl Classification {
