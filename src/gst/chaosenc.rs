@@ -14,6 +14,7 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
     encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter},
+    guard::Guard,
     latency::{self, Latency},
     runner::{Events, Runner, lock},
     settings::{CommonSettings, number, path, path_value},
@@ -51,6 +52,8 @@ struct Settings {
     track: u32,
     tracks: u32,
     recording: Option<String>,
+    guard: bool,
+    guard_interval: gst::ClockTime,
 }
 
 impl Default for Settings {
@@ -68,6 +71,8 @@ impl Default for Settings {
             track: 0,
             tracks: 1,
             recording: None,
+            guard: false,
+            guard_interval: 100 * gst::ClockTime::MSECOND,
         }
     }
 }
@@ -231,6 +236,10 @@ mod imp {
                 "track" => settings.track = value.get().expect(get),
                 "tracks" => settings.tracks = value.get().expect(get),
                 "recording" => settings.recording = value.get().expect(get),
+                "guard" => settings.guard = value.get().expect(get),
+                "guard-interval" => {
+                    settings.guard_interval = gst::ClockTime::from_nseconds(value.get().expect(get));
+                }
                 name => unreachable!("no property {name}"),
             }
         }
@@ -254,6 +263,8 @@ mod imp {
                 "track" => settings.track.to_value(),
                 "tracks" => settings.tracks.to_value(),
                 "recording" => settings.recording.to_value(),
+                "guard" => settings.guard.to_value(),
+                "guard-interval" => settings.guard_interval.nseconds().to_value(),
                 name => unreachable!("no property {name}"),
             }
         }
@@ -365,6 +376,7 @@ mod imp {
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
             *lock(&self.stats) = stats.clone();
             let pool = BufferPool::new(settings.common.capacity() + 2);
+            let guard = settings.guard.then(|| Guard::new(settings.guard_interval.into())).transpose()?;
             let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
             let runner = Runner::start(
                 "chaosenc",
@@ -372,7 +384,8 @@ mod imp {
                 settings.common.capacity(),
                 settings.common.leaky.into(),
                 move || {
-                    let mut worker = EncryptWorker::new(keys.clone(), engine.clone(), pool.clone(), stats.clone());
+                    let (keys, engine, guard) = (keys.clone(), engine.clone(), guard.clone());
+                    let mut worker = EncryptWorker::new(keys, engine, guard, pool.clone(), stats.clone());
                     move |job| worker.run(job)
                 },
                 move || {
@@ -446,6 +459,10 @@ mod imp {
         }
 
         fn failed(&self, error: &Error) -> gst::FlowError {
+            if let Error::LooksPlain { frame, evidence } = error {
+                lock(&self.stats).add(Counter::GuardAlarms, 1);
+                self.events.post(self.obj().upcast_ref(), "looks-plain", Some(*frame), evidence);
+            }
             gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
             gst::FlowError::Error
         }
@@ -754,6 +771,17 @@ fn parameters() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("recording")
             .nick("Recording")
             .blurb("Id shared by all tracks of a recording, 32 hexadecimal digits (default: random)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("guard")
+            .nick("Guard")
+            .blurb("Check each frame before it is pushed, and stop with an error where it looks plain")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("guard-interval")
+            .nick("Guard interval")
+            .blurb("Nanoseconds from one frame that the guard's network looks at to the next, at least (0 = as fast as it can)")
+            .default_value(Settings::default().guard_interval.nseconds())
             .mutable_ready()
             .build(),
     ]);

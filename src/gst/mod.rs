@@ -3,7 +3,7 @@
 //! In: buffers on a sink pad. Out: buffers on a source pad. Each element is a pair of files: `chaosenc` and `chaosdec`
 //! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `chaosanalyze`
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
-//! meta that says so. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's
+//! meta that says so. `guard` looks at what `chaosenc` is about to push, `watch` is its network. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's
 //! terms and this crate's. Read next: `runner`, `encrypter`.
 
 pub mod chaosanalyze;
@@ -15,6 +15,7 @@ mod encrypter;
 mod first_channel;
 #[cfg(feature = "nn")]
 pub mod frameclassifier;
+mod guard;
 mod latency;
 mod metas;
 mod runner;
@@ -24,6 +25,8 @@ mod stats;
 mod typefind;
 mod types;
 mod video;
+#[cfg(feature = "nn")]
+mod watch;
 
 use gst::{glib, prelude::*};
 
