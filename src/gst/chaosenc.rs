@@ -26,7 +26,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
-    seal::{self, Recipients, StreamSecrets, StreamWriter},
+    seal::{self, Engine, Recipients, StreamSecrets, StreamWriter},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -54,6 +54,9 @@ struct Settings {
     recording: Option<String>,
     guard: bool,
     guard_interval: gst::ClockTime,
+    /// In place of the real one.
+    #[cfg(test)]
+    backend: Option<Arc<dyn Backend>>,
 }
 
 impl Default for Settings {
@@ -73,6 +76,8 @@ impl Default for Settings {
             recording: None,
             guard: false,
             guard_interval: 100 * gst::ClockTime::MSECOND,
+            #[cfg(test)]
+            backend: None,
         }
     }
 }
@@ -104,6 +109,17 @@ impl Settings {
             )),
             false => Ok(Arc::new(recipients)),
         }
+    }
+
+    #[cfg(not(test))]
+    fn engine(&self) -> Result<Engine> {
+        self.common.engine()
+    }
+
+    #[cfg(test)]
+    fn engine(&self) -> Result<Engine> {
+        let engine = self.common.engine()?;
+        Ok(Engine { backend: self.backend.clone().unwrap_or(engine.backend), ..engine })
     }
 
     fn check_profile(&self) -> Result<()> {
@@ -335,6 +351,12 @@ mod imp {
         pub(crate) fn seal_to(&self, recipients: Arc<Recipients>) {
             lock(&self.imp().settings).given = Some(recipients);
         }
+
+        /// Lets a test break the stage.
+        #[cfg(test)]
+        pub(crate) fn run_stage_on(&self, backend: Arc<dyn Backend>) {
+            lock(&self.imp().settings).backend = Some(backend);
+        }
     }
 
     impl ChaosEnc {
@@ -370,7 +392,7 @@ mod imp {
             let recipients = settings.recipients()?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
             let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
-            let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
+            let (keys, engine) = (encrypter.keys(), settings.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
             self.latency.begin();
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));

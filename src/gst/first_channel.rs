@@ -5,7 +5,7 @@ use super::video::{self, RawVideo};
 use crate::{
     Result,
     backend::memory,
-    frame::{FrameLayout, View, pack},
+    frame::{FrameLayout, pack},
     seal::CipherPicture,
 };
 
@@ -41,7 +41,7 @@ impl Channel {
     /// # Errors
     /// [`Error::Geometry`](crate::Error::Geometry) if it does not lie inside.
     #[cfg(feature = "nn")]
-    pub fn crop(&self, frame: View, (left, top): (usize, usize), side: usize) -> Result<Vec<u8>> {
+    pub fn crop(&self, frame: crate::frame::View, (left, top): (usize, usize), side: usize) -> Result<Vec<u8>> {
         let mut samples = Vec::with_capacity(side * side);
         let mut row = vec![0; (side - 1) * self.step + 1];
         for line in top..top + side {

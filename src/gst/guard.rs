@@ -72,3 +72,6 @@ impl Guard {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

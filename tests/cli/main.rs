@@ -8,6 +8,7 @@ mod classify;
 mod clips;
 mod damage;
 mod failures;
+mod labels;
 mod pictures;
 #[path = "../scripts/process.rs"]
 #[allow(dead_code, reason = "the tests of the scripts use more of it")]
