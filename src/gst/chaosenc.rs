@@ -3,6 +3,10 @@
 //! ```text
 //! gst-launch-1.0 videotestsrc num-buffers=90 ! chaosenc key-file=psk.key ! filesink location=test.cveil
 //! ```
+//!
+//! With `guard=true` it compares each frame's output with the clear frame before it is pushed, and stops with an error where
+//! that looks plain: see `guard`. An element message `chaosveil-event` with reason `looks-plain` names the frame's counter and
+//! the statistic.
 
 use std::{
     path::PathBuf,

@@ -27,7 +27,7 @@ fn frames_of_every_profile_pass_in_both_forms() {
                     let came = rig.run(stream(&pictures::caps(&info), sent.clone()));
                     assert_same(&case, &info, &buffers(&came), &sent);
                     assert_eq!(rig.stat("chaosenc", "guard-alarms"), 0, "{case}");
-                    assert_eq!(rig.posted(), [], "{case}");
+                    assert!(rig.posted().iter().all(|(reason, _)| reason == "new-stream"), "{case}");
                 }
             }
         }
@@ -51,7 +51,7 @@ fn encoded_frames_of_any_size_pass() {
         let came: Vec<Vec<u8>> = buffers(&came).into_iter().map(|buffer| pictures::bytes(buffer)).collect();
         let sent: Vec<Vec<u8>> = units.iter().map(|buffer| pictures::bytes(buffer)).collect();
         assert!(came == sent);
-        assert_eq!(rig.posted(), []);
+        assert!(rig.posted().iter().all(|(reason, _)| reason == "new-stream"));
     });
 }
 

@@ -134,8 +134,10 @@ fn run(how: Break, sound_frames: usize, source: &str, properties: &str) -> Outco
     let counted = frames.clone();
     let count = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let is_header = sample.buffer().is_none_or(|buffer| buffer.flags().contains(gst::BufferFlags::HEADER));
-        counted.fetch_add(usize::from(!is_header), Relaxed);
+        // The end record has no time.
+        let is_frame =
+            |buffer: &gst::BufferRef| buffer.pts().is_some() && !buffer.flags().contains(gst::BufferFlags::HEADER);
+        counted.fetch_add(usize::from(sample.buffer().is_some_and(is_frame)), Relaxed);
         Ok(gst::FlowSuccess::Ok)
     };
     sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(count).build());
