@@ -242,6 +242,22 @@ mod tests {
         assert!(looks(&watch, 100, 127).into_iter().all(|passes| passes));
     }
 
+    /// The network that comes with the program, and not one of the test's own.
+    #[test]
+    fn the_network_refuses_a_picture_and_passes_noise() {
+        let channel = channel("format=GRAY8, width=256, height=256");
+        let wave = |at: usize| ((at % 256) as f64 / 17.0).sin() + ((at / 256) as f64 / 23.0).cos();
+        let picture: Vec<u8> = (0..256 * 256).map(|at| (wave(at) * 60.0 + 128.0) as u8).collect();
+        let watch = Watch::start(LONG).expect("a network");
+        assert!(watch.look(0, View::Together(&picture), &channel).is_err());
+        let watch = Watch::start(Duration::ZERO).expect("a network");
+        let mut noise = vec![0; 256 * 256];
+        for frame in 0..50 {
+            blake3::Hasher::new().update(&[frame]).finalize_xof().fill(&mut noise);
+            assert!(watch.look(frame.into(), View::Together(&noise), &channel).is_ok());
+        }
+    }
+
     #[test]
     fn fail_frames_after_the_network_has_died() {
         let watch = Watch::with(Duration::ZERO, |_| panic!("in a test")).expect("a thread");
