@@ -82,6 +82,14 @@ pub enum Error {
     /// The writer has reached a limit of its keys and refuses to seal more.
     #[error("the stream has reached {0}; start a new stream")]
     KeyExhausted(&'static str),
+    /// The guard takes what was to leave for plain.
+    #[error("frame {frame} looks plain although it was sealed, and nothing more is sent: {evidence}")]
+    LooksPlain {
+        /// Counter of the frame.
+        frame: u64,
+        /// Which statistic, and how far it is from that of ciphertext.
+        evidence: String,
+    },
     /// The process forked after the writer was made: sealing on would repeat nonces.
     #[error("the process was forked; a writer seals only in the process that made it")]
     Forked,

@@ -27,8 +27,8 @@ fn no_vector_is_missing() {
     for (section, expected) in [
         ("keys", 6),
         ("frames", 88),
-        ("metas", 4),
-        ("records", 18),
+        ("metas", 5),
+        ("records", 27),
         ("streams", 6),
         ("truncations", 42),
         ("damage", 128),
@@ -112,6 +112,17 @@ fn frames_are_written_byte_for_byte() {
             assert_eq!(record, vector.times.record(Vec::new()), "{context}");
             assert!(opened == payload_rule(vector.payload_length), "{context}");
         }
+    }
+}
+
+#[test]
+fn metas_are_written_byte_for_byte() {
+    for vector in vectors().metas {
+        let record = Record { metas: vec![meta_of(&vector)], ..Record::default() };
+        let mut written = Vec::new();
+        record.encode(&mut written).expect("small enough");
+        let body = &written[RECORD_FIXED_BYTES + 4..];
+        assert_eq!(Hex(body.to_vec()).to_string(), vector["body"].as_str().expect("hex"), "{}", vector["meta"]);
     }
 }
 
@@ -433,6 +444,12 @@ fn meta_of(fields: &Value) -> Meta {
             timestamp: long("timestamp").expect("a time"),
             duration: long("duration"),
             reference: text(&fields["caps"]),
+        },
+        Some(6) => Meta::Classification {
+            frame: long("frame").expect("a number"),
+            confidence: fields["confidence"].as_f64().expect("a number"),
+            model_digest: blake3::Hash::from_hex(text(&fields["model_digest"])).expect("a digest").into(),
+            label: text(&fields["label"]),
         },
         other => panic!("no meta of type {other:?}"),
     }

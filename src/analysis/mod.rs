@@ -27,6 +27,7 @@ pub mod mse;
 pub mod nc;
 pub mod npcr;
 pub mod picture;
+pub mod plainness;
 pub mod quantile;
 pub mod random;
 pub mod report;

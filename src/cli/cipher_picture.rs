@@ -77,15 +77,15 @@ pub fn read(file: &[u8]) -> Result<(FrameLayout, CipherPicture), Failure> {
 /// If no key opens it, it is not ours, or anything in it is damaged.
 pub fn open(opening: &Opening, name: &str, file: &[u8]) -> Result<Opened, Failure> {
     open_pixels(opening, file)
-        .map(|(pixels, _)| Opened { content: Content::Pixels(pixels), damage: None })
+        .map(|(pixels, ..)| Opened { content: Content::Pixels(pixels), damage: None })
         .map_err(|failure| failure.about(name))
 }
 
-/// The pixels of a cipher picture, and the description that was sealed with them.
+/// The pixels of a cipher picture, and the description and record that were sealed with them.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_pixels(opening: &Opening, file: &[u8]) -> Result<(Pixels, Arc<Description>), Failure> {
+pub fn open_pixels(opening: &Opening, file: &[u8]) -> Result<(Pixels, Arc<Description>, Record), Failure> {
     let (layout, picture) = read(file)?;
     let damaged = |what: &str| Failure::new(Exit::Content, what);
     let mut reader = StreamReader::new(opening.identities.clone(), opening.policy.clone());
@@ -100,7 +100,7 @@ pub fn open_pixels(opening: &Opening, file: &[u8]) -> Result<(Pixels, Arc<Descri
     if header.kind != Kind::Frame || Pixels::layout_of_caps(&sealed.caps)? != layout {
         return Err(damaged("its size or format is not what was sealed"));
     }
-    Ok((Pixels { layout, bytes }, sealed))
+    Ok((Pixels { layout, bytes }, sealed, record))
 }
 
 /// Walks through a PNG's chunks: all whole, their check sums right, IEND the last and nothing after it. Decoders are

@@ -153,7 +153,7 @@ fn judge(error: &Error) -> (Exit, Option<&'static str>) {
         Error::Command(_) => {
             (Exit::Other, Some("run the command by itself, with real names in place of {in}, {out} and {key}"))
         }
-        Error::KeyExhausted(_) | Error::Forked | Error::Random => (Exit::Other, None),
+        Error::KeyExhausted(_) | Error::LooksPlain { .. } | Error::Forked | Error::Random => (Exit::Other, None),
     }
 }
 

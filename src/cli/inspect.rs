@@ -15,6 +15,7 @@ use super::{
     endpoint::{self, Form},
     error::{Exit, Failure},
     key_files::IdentityArguments,
+    labels::Labels,
     output,
     packets::{Extent, read_packets},
     sealing::{BackendArgument, Opening, warn_of_trouble},
@@ -122,6 +123,9 @@ struct OpenedReport {
     reordered: u64,
     first_pts_ns: Option<u64>,
     last_pts_ns: Option<u64>,
+    /// What the frames were taken for, where that was sealed with them.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    labels: Labels,
 }
 
 fn inspect(file: &Path, opening: Option<&Opening>) -> Result<(Report, Option<Damage>), Failure> {
@@ -162,22 +166,19 @@ fn inspect_packets(name: &str, source: impl Read, opening: &Opening) -> Result<(
     let damage = Damage::of(&extent, streams.values());
     let report = |(id, stream): (&[u8; 16], &Stream)| {
         let packets = survey.packets.remove(id)?;
-        Some(StreamReport { opened: Some(OpenedReport::of_stream(stream)), ..StreamReport::new(id, packets) })
+        let labels = survey.open.0.0.remove(&stream.description().track).unwrap_or_default();
+        let opened = OpenedReport { labels, ..OpenedReport::of_stream(stream) };
+        Some(StreamReport { opened: Some(opened), ..StreamReport::new(id, packets) })
     };
     let reports = streams.iter().filter_map(report).collect();
     Ok((Report::new(name, "packets", &extent, true, reports), damage))
 }
 
-/// Counts the packets that verify.
+/// Counts the packets that verify, and the labels in them.
+#[derive(Default)]
 struct Survey {
-    open: Open<Nobody>,
+    open: Open<LabelsByTrack>,
     packets: BTreeMap<[u8; 16], Claim>,
-}
-
-impl Default for Survey {
-    fn default() -> Survey {
-        Survey { open: Open(Nobody), packets: BTreeMap::new() }
-    }
 }
 
 impl StreamHandler for Survey {
@@ -196,11 +197,14 @@ impl StreamHandler for Survey {
     }
 }
 
-/// The report is all that is wanted of the frames.
-struct Nobody;
+/// All that is wanted of the frames. There is one stream for each track.
+#[derive(Default)]
+struct LabelsByTrack(BTreeMap<u16, Labels>);
 
-impl FrameSink for Nobody {
-    fn frame(&mut self, _: &Description, _: &Record, _: &[u8]) {}
+impl FrameSink for LabelsByTrack {
+    fn frame(&mut self, description: &Description, record: &Record, _: &[u8]) {
+        self.0.entry(description.track).or_default().count(record);
+    }
 }
 
 fn inspect_picture(name: &str, bytes: &[u8], opening: Option<&Opening>) -> Result<Report, Failure> {
@@ -211,8 +215,8 @@ fn inspect_picture(name: &str, bytes: &[u8], opening: Option<&Opening>) -> Resul
     let id = crate::seal::RawStreamHeader::split(picture.header())?.stream_id();
     let mut stream = StreamReport::new(&id, claim);
     if let Some(opening) = opening {
-        let (_, description) = cipher_picture::open_pixels(opening, bytes)?;
-        stream.opened = Some(OpenedReport::of_picture(&description));
+        let (_, description, record) = cipher_picture::open_pixels(opening, bytes)?;
+        stream.opened = Some(OpenedReport::of_picture(&description, &record));
     }
     let extent = Extent { bytes: bytes.len() as u64, damaged: Vec::new() };
     let mut report = Report::new(name, "cipher picture", &extent, opening.is_some(), vec![stream]);
@@ -259,8 +263,10 @@ impl OpenedReport {
     }
 
     /// A cipher picture is whole or refused.
-    fn of_picture(description: &Description) -> OpenedReport {
-        OpenedReport { intact_frames: 1, ..OpenedReport::of_description(description) }
+    fn of_picture(description: &Description, record: &Record) -> OpenedReport {
+        let mut report = OpenedReport { intact_frames: 1, ..OpenedReport::of_description(description) };
+        report.labels.count(record);
+        report
     }
 
     fn of_description(description: &Description) -> OpenedReport {
@@ -277,6 +283,7 @@ impl OpenedReport {
             reordered: 0,
             first_pts_ns: None,
             last_pts_ns: None,
+            labels: Labels::default(),
         }
     }
 }
@@ -331,6 +338,9 @@ impl OpenedReport {
         writeln!(text, "  frames       {}{sealed} intact", self.intact_frames)?;
         if let (Some(first), Some(last)) = (self.first_pts_ns, self.last_pts_ns) {
             writeln!(text, "  times        {:.3} s to {:.3} s", seconds(first), seconds(last))?;
+        }
+        for line in self.labels.lines() {
+            writeln!(text, "  label        {line}")?;
         }
         Ok(())
     }

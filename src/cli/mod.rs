@@ -32,6 +32,7 @@ mod graph;
 mod inspect;
 mod key_files;
 mod keygen;
+mod labels;
 mod matroska;
 mod movie_header;
 mod output;

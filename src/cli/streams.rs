@@ -26,6 +26,7 @@ pub trait FrameSink {
 }
 
 /// Opens every frame.
+#[derive(Default)]
 pub struct Open<S>(pub S);
 
 impl<S: FrameSink> StreamHandler for Open<S> {

@@ -10,11 +10,12 @@
 //!   payload itself.
 //!
 //! Read [`mod@format`] first (the table of formats, what a transport does to each), then [`layout`] (sizes and
-//! offsets), then [`mod@pack`] (the copies).
+//! offsets), then [`mod@pack`] (the copies), [`view`] (parts of a payload where it stands).
 
 pub mod format;
 pub mod layout;
 pub mod pack;
+pub mod view;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ mod tests;
 pub use format::{Carriage, Format, PlaneShape};
 pub use layout::{FrameLayout, MAX_PAYLOAD_BYTES, MAX_PLANES, MAX_SIDE, PlaneLayout};
 pub use pack::{Plane, PlaneMut, pack, unpack};
+pub use view::View;

@@ -3,6 +3,10 @@
 //! ```text
 //! gst-launch-1.0 videotestsrc num-buffers=90 ! chaosenc key-file=psk.key ! filesink location=test.cveil
 //! ```
+//!
+//! With `guard=true` it compares each frame's output with the clear frame before it is pushed, and stops with an error where
+//! that looks plain: see `guard`. An element message `chaosveil-event` with reason `looks-plain` names the frame's counter and
+//! the statistic.
 
 use std::{
     path::PathBuf,
@@ -14,6 +18,7 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
     encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter},
+    guard::Guard,
     latency::{self, Latency},
     runner::{Events, Runner, lock},
     settings::{CommonSettings, number, path, path_value},
@@ -25,7 +30,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
-    seal::{self, Recipients, StreamSecrets, StreamWriter},
+    seal::{self, Engine, Recipients, StreamSecrets, StreamWriter},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -51,6 +56,11 @@ struct Settings {
     track: u32,
     tracks: u32,
     recording: Option<String>,
+    guard: bool,
+    guard_interval: gst::ClockTime,
+    /// In place of the real one.
+    #[cfg(test)]
+    backend: Option<Arc<dyn Backend>>,
 }
 
 impl Default for Settings {
@@ -68,6 +78,10 @@ impl Default for Settings {
             track: 0,
             tracks: 1,
             recording: None,
+            guard: false,
+            guard_interval: 100 * gst::ClockTime::MSECOND,
+            #[cfg(test)]
+            backend: None,
         }
     }
 }
@@ -99,6 +113,17 @@ impl Settings {
             )),
             false => Ok(Arc::new(recipients)),
         }
+    }
+
+    #[cfg(not(test))]
+    fn engine(&self) -> Result<Engine> {
+        self.common.engine()
+    }
+
+    #[cfg(test)]
+    fn engine(&self) -> Result<Engine> {
+        let engine = self.common.engine()?;
+        Ok(Engine { backend: self.backend.clone().unwrap_or(engine.backend), ..engine })
     }
 
     fn check_profile(&self) -> Result<()> {
@@ -231,6 +256,10 @@ mod imp {
                 "track" => settings.track = value.get().expect(get),
                 "tracks" => settings.tracks = value.get().expect(get),
                 "recording" => settings.recording = value.get().expect(get),
+                "guard" => settings.guard = value.get().expect(get),
+                "guard-interval" => {
+                    settings.guard_interval = gst::ClockTime::from_nseconds(value.get().expect(get));
+                }
                 name => unreachable!("no property {name}"),
             }
         }
@@ -254,6 +283,8 @@ mod imp {
                 "track" => settings.track.to_value(),
                 "tracks" => settings.tracks.to_value(),
                 "recording" => settings.recording.to_value(),
+                "guard" => settings.guard.to_value(),
+                "guard-interval" => settings.guard_interval.nseconds().to_value(),
                 name => unreachable!("no property {name}"),
             }
         }
@@ -324,6 +355,12 @@ mod imp {
         pub(crate) fn seal_to(&self, recipients: Arc<Recipients>) {
             lock(&self.imp().settings).given = Some(recipients);
         }
+
+        /// Lets a test break the stage.
+        #[cfg(test)]
+        pub(crate) fn run_stage_on(&self, backend: Arc<dyn Backend>) {
+            lock(&self.imp().settings).backend = Some(backend);
+        }
     }
 
     impl ChaosEnc {
@@ -359,12 +396,13 @@ mod imp {
             let recipients = settings.recipients()?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
             let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
-            let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
+            let (keys, engine) = (encrypter.keys(), settings.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
             self.latency.begin();
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
             *lock(&self.stats) = stats.clone();
             let pool = BufferPool::new(settings.common.capacity() + 2);
+            let guard = settings.guard.then(|| Guard::new(settings.guard_interval.into())).transpose()?;
             let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
             let runner = Runner::start(
                 "chaosenc",
@@ -372,7 +410,8 @@ mod imp {
                 settings.common.capacity(),
                 settings.common.leaky.into(),
                 move || {
-                    let mut worker = EncryptWorker::new(keys.clone(), engine.clone(), pool.clone(), stats.clone());
+                    let (keys, engine, guard) = (keys.clone(), engine.clone(), guard.clone());
+                    let mut worker = EncryptWorker::new(keys, engine, guard, pool.clone(), stats.clone());
                     move |job| worker.run(job)
                 },
                 move || {
@@ -446,6 +485,10 @@ mod imp {
         }
 
         fn failed(&self, error: &Error) -> gst::FlowError {
+            if let Error::LooksPlain { frame, evidence } = error {
+                lock(&self.stats).add(Counter::GuardAlarms, 1);
+                self.events.post(self.obj().upcast_ref(), "looks-plain", Some(*frame), evidence);
+            }
             gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
             gst::FlowError::Error
         }
@@ -754,6 +797,17 @@ fn parameters() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("recording")
             .nick("Recording")
             .blurb("Id shared by all tracks of a recording, 32 hexadecimal digits (default: random)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("guard")
+            .nick("Guard")
+            .blurb("Check each frame before it is pushed, and stop with an error where it looks plain")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("guard-interval")
+            .nick("Guard interval")
+            .blurb("Nanoseconds from one frame that the guard's network looks at to the next, at least (0 = as fast as it can)")
+            .default_value(Settings::default().guard_interval.nseconds())
             .mutable_ready()
             .build(),
     ]);

@@ -12,12 +12,14 @@ use std::{
 };
 
 use super::{
+    guard::Guard,
     metas,
     runner::{Passing, lock},
     video::{self, Content, RawVideo},
 };
 use crate::{
     Error, Result,
+    frame::View,
     pipeline::{BufferPool, Counter, Stage, Stats},
     seal::{
         Description, Engine, FrameSealer, PictureLayout, Plaintext, Profile, Record, Segment, StreamKeys, StreamWriter,
@@ -110,6 +112,16 @@ enum Source {
         timed: bool,
     },
     End([u8; 16]),
+}
+
+impl Source {
+    /// Looks at the clear payload.
+    fn view<T>(&self, look: impl FnOnce(View, Option<&RawVideo>) -> Result<T>) -> Result<T> {
+        match self {
+            Source::Frame { buffer, content, .. } => content.view(buffer, &video::map(buffer)?, look),
+            Source::End(payload) => look(View::Together(payload), None),
+        }
+    }
 }
 
 /// What leaves the queue.
@@ -442,15 +454,22 @@ pub struct EncryptWorker {
     prefix: Vec<u8>,
     payload: Vec<u8>,
     margin: Vec<u8>,
+    guard: Option<Guard>,
     pool: Arc<BufferPool>,
     stats: Arc<Stats>,
 }
 
 impl EncryptWorker {
-    /// A worker of the run that `keys` belong to.
-    pub fn new(keys: Arc<StreamKeys>, engine: Engine, pool: Arc<BufferPool>, stats: Arc<Stats>) -> EncryptWorker {
+    /// A worker of the run that `keys` belong to. What `guard` takes for plain does not leave.
+    pub fn new(
+        keys: Arc<StreamKeys>,
+        engine: Engine,
+        guard: Option<Guard>,
+        pool: Arc<BufferPool>,
+        stats: Arc<Stats>,
+    ) -> EncryptWorker {
         let sealer = FrameSealer::new(keys, engine);
-        EncryptWorker { sealer, prefix: Vec::new(), payload: Vec::new(), margin: Vec::new(), pool, stats }
+        EncryptWorker { sealer, prefix: Vec::new(), payload: Vec::new(), margin: Vec::new(), guard, pool, stats }
     }
 
     /// Seals one frame.
@@ -470,7 +489,7 @@ impl EncryptWorker {
 
     fn seal(&mut self, job: EncryptJob) -> Result<gst::Buffer> {
         let EncryptJob { ticket, record, source, form, header, .. } = job;
-        let mut bytes = self.pool.take();
+        let (mut bytes, counter) = (self.pool.take(), ticket.counter());
         match &source {
             Source::End(payload) => self.seal_into(ticket, &record, &payload[..], &form, &header, &mut bytes)?,
             Source::Frame { buffer, content, .. } => {
@@ -486,7 +505,27 @@ impl EncryptWorker {
         }
         let mut out = gst::Buffer::from_mut_slice(bytes);
         stamp(&source, out.get_mut().expect("a new buffer has one owner"));
+        self.check(counter, &source, &form, &out)?;
         Ok(out)
+    }
+
+    /// Has the guard look at the very buffer that is to leave, beside the clear frame.
+    fn check(&mut self, counter: u64, source: &Source, form: &Form, out: &gst::BufferRef) -> Result<()> {
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        source.view(|clear, raw| match form {
+            Form::Packets => {
+                // By the frame's length, not by what the packet says of itself.
+                let packet = video::map(out)?;
+                let payload = &packet[packet.len().saturating_sub(clear.payload_bytes())..];
+                guard.check(counter, clear, View::Together(payload), raw)
+            }
+            Form::Pictures(layouts) => {
+                let (layout, cipher) = &**layouts;
+                video::read_planes(out, cipher, |planes| {
+                    guard.check(counter, clear, View::Rows(&layout.frame, planes), raw)
+                })
+            }
+        })
     }
 
     fn seal_into(

@@ -21,6 +21,36 @@ pub struct Channel {
 }
 
 impl Channel {
+    /// The first channel of frames of a layout (that of `raw`, or of the picture inside), if its samples have eight bits.
+    pub fn of(raw: &RawVideo, layout: &FrameLayout) -> Option<Channel> {
+        let (format, plane) = (raw.info.format_info(), &layout.planes()[0]);
+        let eight_bits = format.depth()[0] == 8 && !format.flags().contains(gst_video::VideoFormatFlags::COMPLEX);
+        let (offset, step) = (format.poffset()[0] as usize, format.pixel_stride()[0] as usize);
+        let is_first = format.plane()[0] == 0 && step > 0 && offset < plane.row_bytes;
+        (eight_bits && is_first).then_some(Channel { offset, step, row_bytes: plane.row_bytes, rows: plane.rows })
+    }
+
+    /// Width and height in samples.
+    #[cfg(feature = "nn")]
+    pub fn size(&self) -> (usize, usize) {
+        ((self.row_bytes - self.offset).div_ceil(self.step), self.rows)
+    }
+
+    /// A square of `side * side` samples out of a frame.
+    ///
+    /// # Errors
+    /// [`Error::Geometry`](crate::Error::Geometry) if it does not lie inside.
+    #[cfg(feature = "nn")]
+    pub fn crop(&self, frame: crate::frame::View, (left, top): (usize, usize), side: usize) -> Result<Vec<u8>> {
+        let mut samples = Vec::with_capacity(side * side);
+        let mut row = vec![0; (side - 1) * self.step + 1];
+        for line in top..top + side {
+            frame.copy(line * self.row_bytes + self.offset + left * self.step, &mut row)?;
+            samples.extend(row.iter().step_by(self.step));
+        }
+        Ok(samples)
+    }
+
     /// Collects its samples and returns how many make a row.
     pub fn samples(&self, bytes: &[u8], samples: &mut Vec<u8>) -> usize {
         samples.clear();
@@ -46,9 +76,5 @@ pub fn collect(
         pack(&layout, planes, bytes)?;
         Ok(layout)
     })?;
-    let (format, plane) = (raw.info.format_info(), &layout.planes()[0]);
-    let eight_bits = format.depth()[0] == 8 && !format.flags().contains(gst_video::VideoFormatFlags::COMPLEX);
-    let (offset, step) = (format.poffset()[0] as usize, format.pixel_stride()[0] as usize);
-    let is_first = format.plane()[0] == 0 && step > 0 && offset < plane.row_bytes;
-    Ok((eight_bits && is_first).then_some(Channel { offset, step, row_bytes: plane.row_bytes, rows: plane.rows }))
+    Ok(Channel::of(raw, &layout))
 }

@@ -1,12 +1,12 @@
 //! Buffers' times, flags and metas to and from the sealed record.
 //!
-//! Restored are GstVideoCropMeta, GstVideoRegionOfInterestMeta (with its parameters), GstVideoTimeCodeMeta and
-//! GstReferenceTimestampMeta, and the tags in force. Every other meta is dropped; GstVideoMeta describes the memory, not
-//! the picture, and is made anew.
+//! Restored are GstVideoCropMeta, GstVideoRegionOfInterestMeta (with its parameters), GstVideoTimeCodeMeta,
+//! GstReferenceTimestampMeta and ChaosveilClassification, and the tags in force. Every other meta is dropped; GstVideoMeta
+//! describes the memory, not the picture, and is made anew.
 
 use gst::{Tag, glib};
 
-use super::sealed_text;
+use super::{classification::Classification, sealed_text};
 use crate::seal::{Meta, Record};
 
 /// Flags of a buffer that describe its memory, not its content.
@@ -47,8 +47,15 @@ pub fn record_of(buffer: &gst::BufferRef, tags: Option<&str>) -> Record {
         duration: meta.duration().map(gst::ClockTime::nseconds),
         reference: meta.reference().to_string(),
     }));
+    record.metas.extend(Classification::of(buffer).and_then(sealable));
     record.metas.extend(tags.map(|tags| Meta::Tags { tags: tags.to_owned() }));
     record
+}
+
+/// Anybody may attach a classification: one that no reader would take is left out.
+fn sealable(told: Classification) -> Option<Meta> {
+    let model_digest = *blake3::Hash::from_hex(&told.model_digest).ok()?.as_bytes();
+    Meta::classification(told.frame, told.confidence, model_digest, told.label).ok()
 }
 
 fn time_code(code: &gst_video::VideoTimeCode) -> Meta {
@@ -152,6 +159,13 @@ fn add(meta: &Meta, buffer: &mut gst::BufferRef) {
                 );
             }
         }
+        Meta::Classification { frame, confidence, model_digest, label } => Classification {
+            label: label.clone(),
+            confidence: *confidence,
+            model_digest: blake3::Hash::from_bytes(*model_digest).to_hex().to_string(),
+            frame: *frame,
+        }
+        .attach(buffer),
         Meta::Tags { .. } => {}
     }
 }

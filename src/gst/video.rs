@@ -5,7 +5,7 @@ use gst::prelude::*;
 use crate::{
     Error, Result,
     backend::memory,
-    frame::{Format, FrameLayout, Plane, PlaneMut, pack},
+    frame::{Format, FrameLayout, Plane, PlaneMut, View, pack},
     seal,
 };
 
@@ -91,6 +91,24 @@ impl Content {
         match self {
             Content::Raw(raw) => with_planes(buffer, raw, map, |planes| pack(&raw.layout, planes, out)),
             Content::Opaque(_) => Err(Error::Geometry("a buffer changed its size under way".into())),
+        }
+    }
+
+    /// Looks at the payload of a mapped buffer where it stands.
+    ///
+    /// # Errors
+    /// [`Error::Geometry`] if the buffer is not what its caps say, and what `look` returns.
+    pub fn view<T>(
+        &self,
+        buffer: &gst::BufferRef,
+        map: &[u8],
+        look: impl FnOnce(View, Option<&RawVideo>) -> Result<T>,
+    ) -> Result<T> {
+        match self {
+            Content::Raw(raw) => {
+                with_planes(buffer, raw, map, |planes| look(View::Rows(&raw.layout, planes), Some(raw)))
+            }
+            Content::Opaque(_) => look(View::Together(map), None),
         }
     }
 

@@ -29,11 +29,13 @@ pub enum Counter {
     Rejected,
     /// Backends whose place another had to take.
     BackendFailures,
+    /// Times that a guard took what was to leave for plain.
+    GuardAlarms,
 }
 
 impl Counter {
     /// Every counter.
-    pub const ALL: [Counter; 10] = [
+    pub const ALL: [Counter; 11] = [
         Counter::FramesIn,
         Counter::FramesOut,
         Counter::BytesIn,
@@ -44,6 +46,7 @@ impl Counter {
         Counter::Replayed,
         Counter::Rejected,
         Counter::BackendFailures,
+        Counter::GuardAlarms,
     ];
 
     /// Name of the field in `stats`.
@@ -59,6 +62,7 @@ impl Counter {
             Counter::Replayed => "replayed",
             Counter::Rejected => "rejected",
             Counter::BackendFailures => "backend-failures",
+            Counter::GuardAlarms => "guard-alarms",
         }
     }
 
@@ -75,6 +79,7 @@ impl Counter {
             Counter::Replayed => "chaosveil_replayed_total",
             Counter::Rejected => "chaosveil_rejected_total",
             Counter::BackendFailures => "chaosveil_backend_failures_total",
+            Counter::GuardAlarms => "chaosveil_guard_alarms_total",
         }
     }
 }

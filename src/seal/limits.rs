@@ -12,6 +12,8 @@ pub const SCRYPT_LOG_N: u8 = 20;
 pub const FRAME_BYTES: usize = 536_870_912;
 /// Bytes of a frame's record.
 pub const RECORD_BYTES: usize = 65_535;
+/// Bytes of a classification's label.
+pub const LABEL_BYTES: usize = 255;
 /// Streams that one file may interleave.
 pub const STREAMS: usize = 256;
 

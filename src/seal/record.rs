@@ -67,6 +67,8 @@ pub enum Meta {
     ReferenceTimestamp { timestamp: u64, duration: Option<u64>, reference: String },
     /// The tags in force: they ride on the first frame after each stream header.
     Tags { tags: String },
+    /// What a classifier took the frame for, see [`Meta::classification`].
+    Classification { frame: u64, confidence: f64, model_digest: [u8; 32], label: String },
 }
 
 impl Record {
@@ -158,6 +160,22 @@ fn too_large(size: usize) -> Error {
 }
 
 impl Meta {
+    /// What a classifier took a frame for: number of the frame that it looked at, what the model gives for the label, BLAKE3
+    /// of the model file, the label.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a confidence outside 0 to 1, and a label that is empty or longer than
+    /// [`limits::LABEL_BYTES`].
+    pub fn classification(frame: u64, confidence: f64, model_digest: [u8; 32], label: String) -> Result<Meta> {
+        if !(0.0..=1.0).contains(&confidence) {
+            return Err(Error::Refused("a confidence that is not between 0 and 1"));
+        }
+        if label.is_empty() || label.len() > limits::LABEL_BYTES {
+            return Err(Error::Refused("a label that is empty or too long"));
+        }
+        Ok(Meta::Classification { frame, confidence, model_digest, label })
+    }
+
     fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
         out.extend_from_slice(&[self.code(), 0, 0, 0]);
@@ -191,6 +209,12 @@ impl Meta {
                 put_text16(out, reference)?;
             }
             Meta::Tags { tags } => put_text16(out, tags)?,
+            Meta::Classification { frame, confidence, model_digest, label } => {
+                out.extend_from_slice(&frame.to_le_bytes());
+                out.extend_from_slice(&confidence.to_le_bytes());
+                out.extend_from_slice(model_digest);
+                put_text16(out, label)?;
+            }
         }
         let len = out.len() - start - 4;
         let len = u16::try_from(len).map_err(|_| too_large(len))?;
@@ -205,6 +229,7 @@ impl Meta {
             Meta::TimeCode { .. } => 3,
             Meta::ReferenceTimestamp { .. } => 4,
             Meta::Tags { .. } => 5,
+            Meta::Classification { .. } => 6,
         }
     }
 
@@ -249,6 +274,7 @@ impl Meta {
                 reference: fields.text16()?,
             },
             5 => Meta::Tags { tags: fields.text16()? },
+            6 => Meta::classification(fields.u64()?, fields.f64()?, fields.array()?, fields.text16()?)?,
             _ => return Ok(None),
         };
         fields.end()?;
@@ -294,6 +320,7 @@ mod tests {
                 },
                 Meta::ReferenceTimestamp { timestamp: 9, duration: None, reference: "timestamp/x-ntp".into() },
                 Meta::Tags { tags: "taglist, title=x;".into() },
+                Meta::classification(11, 0.25, [7; 32], "plain".into()).expect("in bounds"),
             ],
         }
     }
@@ -338,6 +365,14 @@ mod tests {
                 vector["metas"].as_array().map(|types| types.iter().filter_map(|t| t.as_u64()).collect());
             assert_eq!(found, expected, "{}", vector["case"]);
         }
+    }
+
+    #[test]
+    fn fail_classifications_out_of_bounds() {
+        let of = |confidence, label: &str| Meta::classification(0, confidence, [0; 32], label.into()).is_ok();
+        assert!(of(0.0, "a") && of(1.0, &"a".repeat(limits::LABEL_BYTES)));
+        assert!([-1e-9, 1.0 + 1e-9, f64::NAN, f64::INFINITY].into_iter().all(|confidence| !of(confidence, "a")));
+        assert!(!of(0.5, "") && !of(0.5, &"a".repeat(limits::LABEL_BYTES + 1)));
     }
 
     #[test]

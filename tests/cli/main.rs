@@ -10,6 +10,7 @@ mod clips;
 mod comparison;
 mod damage;
 mod failures;
+mod labels;
 mod pictures;
 #[path = "../scripts/process.rs"]
 #[allow(dead_code, reason = "the tests of the scripts use more of it")]

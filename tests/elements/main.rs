@@ -10,6 +10,7 @@ mod classify;
 mod common;
 mod damage;
 mod flow;
+mod guard;
 mod life_cycle;
 mod loss;
 mod metadata;

@@ -1,6 +1,7 @@
 //! What stands beside a frame: times, flags, segment, metas, tags, other events.
 
 use gst_video::VideoBufferFlags;
+use gstchaosveil::gst::classification::Classification;
 
 use super::{
     common::{Keys, in_time},
@@ -214,6 +215,63 @@ fn metas_do_not_stand_on_cipher_buffers() {
                 assert!(buffer.meta::<gst::meta::ProtectionMeta>().is_none());
             }
         }
+    });
+}
+
+fn classification(label: &str) -> Classification {
+    let model_digest = blake3::hash(b"a model").to_hex().to_string();
+    Classification { label: label.into(), confidence: 0.875, model_digest, frame: 1 << 40 }
+}
+
+/// What a frame was taken for comes back with it, and is not seen outside.
+#[test]
+fn classifications_are_sealed() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("I420", 64, 48);
+        let labels = ["plain", "a label of someone's", "ecb-like", &"x".repeat(255)].map(classification);
+        let mut sent = frames(&info, 5);
+        for (frame, told) in sent.iter_mut().zip(&labels) {
+            told.attach(frame.make_mut());
+        }
+        for output in ["packets", "picture"] {
+            let encrypter = Rig::new(&format!("chaosenc {} output={output}", keys.psk()));
+            let cipher = encrypter.run(stream(&pictures::caps(&info), sent.clone()));
+            for buffer in buffers(&cipher) {
+                assert!(Classification::of(buffer).is_none(), "{output}");
+                assert!(!bytes(buffer).windows(7).any(|window| window == b"someone"), "{output}");
+            }
+            let came = Rig::new(&format!("chaosdec {}", keys.psk())).run(cipher);
+            let told: Vec<_> = buffers(&came).into_iter().map(|buffer| Classification::of(buffer)).collect();
+            let expected: Vec<_> = labels.iter().cloned().map(Some).chain([None]).collect();
+            assert_eq!(told, expected, "{output}");
+        }
+    });
+}
+
+/// Anybody upstream may attach anything: what no reader would take is left out, and the frame is sealed.
+#[test]
+fn bad_classifications_are_left_out() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("I420", 64, 48);
+        let good = classification("plain");
+        let bad = [
+            Classification { label: String::new(), ..good.clone() },
+            Classification { label: "x".repeat(256), ..good.clone() },
+            Classification { confidence: f64::NAN, ..good.clone() },
+            Classification { confidence: 1.5, ..good.clone() },
+            Classification { model_digest: "12".into(), ..good.clone() },
+            Classification { model_digest: "z".repeat(64), ..good.clone() },
+        ];
+        let mut sent = frames(&info, bad.len() as u64);
+        for (frame, told) in sent.iter_mut().zip(&bad) {
+            told.attach(frame.make_mut());
+        }
+        let rig = Rig::new(&format!("chaosenc {} ! chaosdec {}", keys.psk(), keys.psk()));
+        let came = rig.run(stream(&pictures::caps(&info), sent));
+        assert_eq!(buffers(&came).len(), bad.len());
+        assert!(buffers(&came).into_iter().all(|buffer| Classification::of(buffer).is_none()));
     });
 }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .layout import RECORD_FIXED, SEGMENT_INFO, VERSION, FormatError, absent_as_none
 
 TIME_FORMAT = 3
+MOST_LABEL = 255
 
 
 class Cursor:
@@ -157,12 +158,23 @@ def _parse_tags(body: Cursor) -> dict:
     return {"type": "tags", "tags": body.text(*body.fields("H"))}
 
 
+def _parse_classification(body: Cursor) -> dict:
+    frame, confidence = body.fields("Qd")
+    digest = body.bytes(32).hex()
+    (length,) = body.fields("H")
+    if not 0.0 <= confidence <= 1.0 or not 1 <= length <= MOST_LABEL:
+        raise FormatError("record: confidence or label of a classification")
+    label = body.text(length)
+    return {"type": "classification", "frame": frame, "confidence": confidence, "model_digest": digest, "label": label}
+
+
 _META_PARSERS = {
     1: _parse_crop,
     2: _parse_region,
     3: _parse_time_code,
     4: _parse_reference_timestamp,
     5: _parse_tags,
+    6: _parse_classification,
 }
 
 

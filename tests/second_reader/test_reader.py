@@ -39,7 +39,7 @@ def psk_of(entry: dict) -> Credentials:
 class Vectors(unittest.TestCase):
     def test_none_is_missing(self):
         counts = {name: len(value) for name, value in VECTORS.items() if isinstance(value, list)}
-        expected = {"keys": 6, "frames": 88, "metas": 4, "records": 18, "streams": 6, "truncations": 42}
+        expected = {"keys": 6, "frames": 88, "metas": 5, "records": 27, "streams": 6, "truncations": 42}
         self.assertEqual(counts, expected | {"damage": 128, "pictures": 11, "layouts": 5})
         self.assertEqual([len(stream["packets"]) for stream in VECTORS["streams"]], 6 * [6])
 
@@ -92,6 +92,9 @@ class SmallStreams(unittest.TestCase):
     def test_metas_and_segment(self):
         (stream,) = read(self.data, self.credentials).streams.values()
         found = [meta for frame in stream.frames for meta in frame.record.metas]
+        # None of the streams has a classification.
+        body = bytes.fromhex(VECTORS["metas"][4]["body"])
+        found += parse_record(writer.Record(0, metas=[(6, body)]).pack()).metas
         for meta, expected in zip(found, VECTORS["metas"], strict=True):
             kind = {"type": expected["meta"]}
             rest = {name: value for name, value in expected.items() if name not in ("meta", "type", "body")}

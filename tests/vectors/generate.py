@@ -4,6 +4,7 @@ Run from anywhere: `python tests/vectors/generate.py`. With `--check` it compare
 """
 
 import json
+import math
 import struct
 import sys
 from pathlib import Path
@@ -188,6 +189,14 @@ CROP = (1, struct.pack("<4I", 2, 3, 12, 10))
 REGION = (2, struct.pack("<6I", 1, 2, 5, 6, 7, 0xFFFFFFFF) + text16("face") + text16(REGION_PARAMETER))
 TIME_CODE = (3, struct.pack("<8IQ", 30000, 1001, 1, 10, 59, 58, 29, 0, 1_700_000_000_000_000))
 REFERENCE = (4, struct.pack("<QQ", 1_700_000_000_123_456_789, layout.ABSENT) + text16("timestamp/x-unix"))
+MODEL_DIGEST = bytes(range(32))
+
+
+def classification(confidence: float, label: str) -> tuple[int, bytes]:
+    return 6, struct.pack("<Qd", 41, confidence) + MODEL_DIGEST + text16(label)
+
+
+CLASSIFICATION = classification(0.8125, "plain")
 UNKNOWN = (200, b"skip me")
 META_FIELDS = [
     {"meta": "video crop", "type": 1, "body": CROP[1].hex(), "x": 2, "y": 3, "width": 12, "height": 10},
@@ -198,6 +207,8 @@ META_FIELDS = [
     | {"daily_jam_us": 1_700_000_000_000_000},
     {"meta": "reference timestamp", "type": 4, "body": REFERENCE[1].hex(), "timestamp": 1_700_000_000_123_456_789}
     | {"duration": None, "caps": "timestamp/x-unix"},
+    {"meta": "classification", "type": 6, "body": CLASSIFICATION[1].hex(), "frame": 41, "confidence": 0.8125}
+    | {"model_digest": MODEL_DIGEST.hex(), "label": "plain"},
 ]
 SEGMENT_FIELDS = {
     "format": 3,
@@ -237,13 +248,22 @@ def record_entries() -> list[dict]:
         ("bytes after the last meta", plain + b"\0", None),
         ("a crop that is too short", writer.Record(0, metas=[(1, bytes(15))]).pack(), None),
         ("a text with a zero byte", writer.Record(0, metas=[(5, text16("taglist, title=a\0b;"))]).pack(), None),
+        ("a classification", writer.Record(0, metas=[CLASSIFICATION]).pack(), [6]),
+        ("the longest label, surely", writer.Record(0, metas=[classification(1.0, "x" * 255)]).pack(), [6]),
+        ("a label that is too long", writer.Record(0, metas=[classification(0.0, "x" * 256)]).pack(), None),
+        ("a label that is empty", writer.Record(0, metas=[classification(0.0, "")]).pack(), None),
+        ("a confidence above one", writer.Record(0, metas=[classification(1.0000001, "plain")]).pack(), None),
+        ("a confidence below zero", writer.Record(0, metas=[classification(-0.1, "plain")]).pack(), None),
+        ("a confidence that is no number", writer.Record(0, metas=[classification(math.nan, "plain")]).pack(), None),
+        ("a classification with bytes left", writer.Record(0, metas=[(6, CLASSIFICATION[1] + b"x")]).pack(), None),
+        ("a classification cut in its digest", writer.Record(0, metas=[(6, CLASSIFICATION[1][:40])]).pack(), None),
     ]
     for _, record, metas in cases:
         try:
             found = [meta["type"] for meta in parse_record(record).metas]
         except layout.FormatError:
             found = None
-        names = {1: "video crop", 2: "region of interest"}
+        names = {1: "video crop", 2: "region of interest", 6: "classification"}
         assert found == (None if metas is None else [names[kind] for kind in metas])
     return [{"case": case, "record": record.hex(), "metas": metas} for case, record, metas in cases]
 

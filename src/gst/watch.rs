@@ -1,0 +1,278 @@
+//! The network of a guard: it looks at squares of frames that are about to leave, in a thread of its own.
+//!
+//! One square of 128 x 128 samples of the first channel, elsewhere in each frame, of one frame of every interval. What does
+//! not look plain ends the look. Where one does, further squares follow, none of them twice: of the same frame, then of the
+//! next ones without waiting for an interval. After [`CONFIRMATIONS`] in a row the verdict is spoken, and the next frame, or
+//! the end of the stream, meets it. Of sound ciphertext each square looks like chance anew, so that a network that takes one
+//! square in `n` for plain gives a false alarm in one look of `n^4`; `benches/guard.rs` measures `n`.
+//!
+//! The first frame waits for its look, so that it is not pushed where it shows four squares that look plain. Later frames do
+//! not wait: those that the network judges have left by then, and so have some after them.
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use super::{first_channel::Channel, runner::lock};
+use crate::{
+    Error, Result,
+    frame::View,
+    nn::{Classifier, Label, preprocessing::CROP},
+};
+
+/// Squares in a row that look plain.
+const CONFIRMATIONS: usize = 4;
+
+/// Squares of one frame, and who waits for them to be seen.
+struct Look {
+    frame: u64,
+    squares: Vec<Vec<u8>>,
+    seen: Option<Sender<()>>,
+}
+
+/// What the network has to say.
+#[derive(Default)]
+struct Verdict {
+    /// The last square looked plain.
+    suspicious: AtomicBool,
+    /// Frame with the last of the squares that confirm each other.
+    plain: OnceLock<u64>,
+}
+
+/// The network at work. Dropped, it waits for the square in hand.
+pub struct Watch {
+    /// Holds nothing: a look is taken by a thread that waits for one, or by nobody. `None` only while it is dropped.
+    looks: Option<Sender<Look>>,
+    thread: Option<JoinHandle<()>>,
+    verdict: Arc<Verdict>,
+    interval: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Watch {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub fn start(interval: Duration) -> Result<Watch> {
+        let classifier = Classifier::embedded(1)?;
+        Watch::with(interval, move |square| {
+            classifier.classify_crops(&[square]).iter().all(|told| told.label() == Label::Plain)
+        })
+    }
+
+    /// As [`Watch::start`], with another network, which tells of a square whether it looks plain.
+    fn with(interval: Duration, looks_plain: impl FnMut(Vec<u8>) -> bool + Send + 'static) -> Result<Watch> {
+        let (looks, receiver) = crossbeam_channel::bounded(0);
+        let verdict = Arc::<Verdict>::default();
+        let told = verdict.clone();
+        let thread = std::thread::Builder::new()
+            .name("chaosenc-guard".into())
+            .spawn(move || look_on(&receiver, looks_plain, &told))
+            .map_err(|source| Error::Io { what: "starting the guard's thread".into(), source })?;
+        Ok(Watch { looks: Some(looks), thread: Some(thread), verdict, interval, last: Mutex::default() })
+    }
+
+    /// What has been found by now.
+    ///
+    /// # Errors
+    /// [`Error::LooksPlain`].
+    pub fn verdict(&self) -> Result<()> {
+        match self.verdict.plain.get() {
+            None => Ok(()),
+            Some(&frame) => Err(Error::LooksPlain {
+                frame,
+                evidence: format!("the network took {CONFIRMATIONS} squares in a row for plain"),
+            }),
+        }
+    }
+
+    /// Shows a frame to the network, if it is time for it.
+    ///
+    /// # Errors
+    /// As [`Watch::verdict`], and where the network has ended.
+    pub fn look(&self, frame: u64, sealed: View, channel: &Channel) -> Result<()> {
+        self.verdict()?;
+        let Some(is_first) = self.take_turn() else { return Ok(()) };
+        let squares = squares(frame, sealed, channel)?;
+        let Some(looks) = self.looks.as_ref().filter(|_| !squares.is_empty()) else { return Ok(()) };
+        if is_first {
+            let (seen, wait) = crossbeam_channel::bounded(1);
+            let sent = looks.send(Look { frame, squares, seen: Some(seen) });
+            sent.map_err(|_| ()).and_then(|()| wait.recv().map_err(|_| ())).map_err(|()| ended())?;
+            return self.verdict();
+        }
+        match looks.try_send(Look { frame, squares, seen: None }) {
+            // It is busy: a later frame is newer.
+            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(ended()),
+        }
+    }
+
+    /// Whether this is the first frame that is shown; `None` if it is not time for one.
+    fn take_turn(&self) -> Option<bool> {
+        let (mut last, now) = (lock(&self.last), Instant::now());
+        let due = |last: Instant| self.verdict.suspicious.load(Relaxed) || now - last >= self.interval;
+        last.is_none_or(due).then(|| last.replace(now).is_none())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.looks = None;
+        if let Some(thread) = self.thread.take() {
+            // What it panicked of has been reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::Refused("the guard's network has ended, and nothing leaves unseen")
+}
+
+/// Until nobody has frames any more.
+fn look_on(looks: &Receiver<Look>, mut looks_plain: impl FnMut(Vec<u8>) -> bool, verdict: &Verdict) {
+    let mut in_a_row = 0;
+    for Look { frame, squares, seen } in looks {
+        for square in squares {
+            in_a_row = if looks_plain(square) { in_a_row + 1 } else { 0 };
+            if in_a_row == CONFIRMATIONS {
+                // It is spoken once.
+                let _ = verdict.plain.set(frame);
+            }
+            if in_a_row == 0 || in_a_row >= CONFIRMATIONS {
+                break;
+            }
+        }
+        verdict.suspicious.store(in_a_row > 0, Relaxed);
+        if let Some(seen) = seen {
+            // Who has asked waits.
+            let _ = seen.send(());
+        }
+    }
+}
+
+/// Squares that do not overlap, at most as many as are needed, others in each frame.
+fn squares(frame: u64, sealed: View, channel: &Channel) -> Result<Vec<Vec<u8>>> {
+    let (width, height) = channel.size();
+    let (columns, rows) = (width / CROP, height / CROP);
+    let count = columns * rows;
+    let wanted = count.min(CONFIRMATIONS);
+    let square = |number: usize| {
+        let place = (frame as usize % count + number) % count;
+        channel.crop(sealed, (place % columns * CROP, place / columns * CROP), CROP)
+    };
+    (0..wanted).map(square).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gst::video::Content;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn channel(caps: &str) -> Channel {
+        gst::init().expect("GStreamer starts");
+        let caps: gst::Caps = format!("video/x-raw, framerate=25/1, {caps}").parse().expect("caps");
+        let Ok(Content::Raw(raw)) = Content::of(&caps) else { panic!("{caps}") };
+        Channel::of(&raw, &raw.layout).expect("eight bits")
+    }
+
+    fn looks(watch: &Watch, frames: u64, side: usize) -> Vec<bool> {
+        let channel = channel(&format!("format=GRAY8, width={side}, height={side}"));
+        let bytes = vec![0; side * side];
+        (0..frames).map(|frame| watch.look(frame, View::Together(&bytes), &channel).is_ok()).collect()
+    }
+
+    #[test]
+    fn a_first_frame_that_looks_plain_does_not_pass() {
+        let watch = Watch::with(LONG, |_| true).expect("a thread");
+        assert_eq!(looks(&watch, 2, 256), [false, false]);
+        assert!(matches!(watch.verdict(), Err(Error::LooksPlain { frame: 0, .. })));
+    }
+
+    /// Two squares a frame: the second frame brings the confirmation, without an interval between.
+    #[test]
+    fn small_frames_confirm_each_other() {
+        let watch = Watch::with(LONG, |_| true).expect("a thread");
+        let channel = channel("format=GRAY8, width=256, height=128");
+        let bytes = vec![0; 256 * 128];
+        assert!(watch.look(0, View::Together(&bytes), &channel).is_ok());
+        let begun = Instant::now();
+        let refused = (1..).find(|&frame| {
+            std::thread::sleep(Duration::from_millis(1));
+            watch.look(frame, View::Together(&bytes), &channel).is_err() || begun.elapsed() > Duration::from_secs(10)
+        });
+        assert!(watch.verdict().is_err(), "{refused:?}");
+    }
+
+    /// Three in a row and then another, again and again.
+    #[test]
+    fn fewer_in_a_row_are_no_alarm() {
+        let mut seen = 0;
+        let watch = Watch::with(Duration::ZERO, move |_| {
+            seen += 1;
+            seen % CONFIRMATIONS != 0
+        });
+        let watch = watch.expect("a thread");
+        assert!(looks(&watch, 1000, 512).into_iter().all(|passes| passes));
+    }
+
+    #[test]
+    fn an_interval_is_kept_and_small_frames_are_not_seen() {
+        let count = Arc::new(Mutex::new(0));
+        let counted = count.clone();
+        let watch = Watch::with(LONG, move |_| {
+            *lock(&counted) += 1;
+            false
+        });
+        let watch = watch.expect("a thread");
+        assert!(looks(&watch, 100, 300).into_iter().all(|passes| passes));
+        assert_eq!(*lock(&count), 1);
+        let watch = Watch::with(LONG, |_| true).expect("a thread");
+        assert!(looks(&watch, 100, 127).into_iter().all(|passes| passes));
+    }
+
+    /// The network that comes with the program, and not one of the test's own.
+    #[test]
+    fn the_network_refuses_a_picture_and_passes_noise() {
+        let channel = channel("format=GRAY8, width=256, height=256");
+        let wave = |at: usize| ((at % 256) as f64 / 17.0).sin() + ((at / 256) as f64 / 23.0).cos();
+        let picture: Vec<u8> = (0..256 * 256).map(|at| (wave(at) * 60.0 + 128.0) as u8).collect();
+        let watch = Watch::start(LONG).expect("a network");
+        assert!(watch.look(0, View::Together(&picture), &channel).is_err());
+        let watch = Watch::start(Duration::ZERO).expect("a network");
+        let mut noise = vec![0; 256 * 256];
+        for frame in 0..50 {
+            blake3::Hasher::new().update(&[frame]).finalize_xof().fill(&mut noise);
+            assert!(watch.look(frame.into(), View::Together(&noise), &channel).is_ok());
+        }
+    }
+
+    #[test]
+    fn fail_frames_after_the_network_has_died() {
+        let watch = Watch::with(Duration::ZERO, |_| panic!("in a test")).expect("a thread");
+        assert_eq!(looks(&watch, 2, 128), [false, false]);
+    }
+
+    #[test]
+    fn squares_are_those_of_the_picture() {
+        let channel = channel("format=RGB, width=300, height=260");
+        assert_eq!(channel.size(), (300, 260));
+        let row = 300 * 3;
+        let bytes: Vec<u8> = (0..row * 260).map(|at| (at % row / 3 + at / row) as u8 + (at % 3) as u8).collect();
+        let found = squares(1, View::Together(&bytes), &channel).expect("inside");
+        let corners: Vec<(u8, u8)> = found.iter().map(|square| (square[0], square[129])).collect();
+        // There are four, and the second is the first of frame 1.
+        assert_eq!(corners, [(128, 130), (128, 130), (0, 2), (0, 2)]);
+    }
+}
