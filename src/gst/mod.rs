@@ -3,13 +3,15 @@
 //! In: buffers on a sink pad. Out: buffers on a source pad. Each element is a pair of files: `chaosenc` and `chaosdec`
 //! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `chaosanalyze`
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
-//! meta that says so. `guard` looks at what `chaosenc` is about to push, `watch` is its network. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's
-//! terms and this crate's. Read next: `runner`, `encrypter`.
+//! meta that says so, and `classificationtext` makes text of it. `guard` looks at what `chaosenc` is about to push, `watch`
+//! is its network. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms
+//! and this crate's. Read next: `runner`, `encrypter`.
 
 pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
 pub mod classification;
+pub mod classificationtext;
 mod decrypter;
 mod encrypter;
 mod first_channel;
@@ -47,6 +49,8 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(Some(plugin), "chaosenc", gst::Rank::NONE, chaosenc::ChaosEnc::static_type())?;
     gst::Element::register(Some(plugin), "chaosdec", gst::Rank::NONE, chaosdec::ChaosDec::static_type())?;
     gst::Element::register(Some(plugin), "chaosanalyze", gst::Rank::NONE, chaosanalyze::ChaosAnalyze::static_type())?;
+    let text = classificationtext::ClassificationText::static_type();
+    gst::Element::register(Some(plugin), "classificationtext", gst::Rank::NONE, text)?;
     #[cfg(feature = "nn")]
     {
         let classifier = frameclassifier::FrameClassifier::static_type();

@@ -10,8 +10,10 @@ use std::{
 
 use crate::process::{BUILT, Finished, ROOT, Running, environment, free_port};
 
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 12] = [
     "benchmark",
+    "camera",
+    "classify",
     "demo",
     "file",
     "picture",
@@ -109,6 +111,50 @@ fn benchmark() {
         let figures = figures(row);
         assert!(figures.len() == count && figures.iter().all(|&figure| figure > 0.0), "{row}: {figures:?}\n{told}");
     }
+}
+
+/// Large enough and long enough for the network to say something.
+#[cfg(feature = "nn")]
+const CLASSIFIED: [&str; 8] = ["--source", "test", "--size", "160x160", "--frames", "900", "--keys", "keys"];
+
+/// Where labels are drawn, and nowhere else, something changes.
+#[cfg(feature = "nn")]
+fn assert_labels_are_drawn(shown: &[u8], frame: &[u8]) {
+    let frame_bytes = 160 * 160 * 3 / 2;
+    assert_eq!((shown.len(), frame.len()), (900 * frame_bytes, frame_bytes));
+    let last = &shown[899 * frame_bytes..];
+    let (upper, lower) = (..160 * 80, 160 * 80..160 * 160);
+    assert!(last[upper] == frame[upper], "the picture is not what it was");
+    assert!(last[lower.clone()] != frame[lower], "no label was drawn");
+}
+
+#[test]
+#[cfg(feature = "nn")]
+fn classify() {
+    let scene = Scene::new();
+    let frame = scene.bytes_of("videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=160,height=160");
+    scene.run("classify", &[&CLASSIFIED[..], &["--sink", "shown.raw"]].concat()).success();
+    assert_labels_are_drawn(&fs::read(scene.path("shown.raw")).expect("made by the script"), &frame);
+
+    scene.run("classify", &[&CLASSIFIED[..], &["--show", "cipher", "--sink", "cipher.raw"]].concat()).success();
+    let cipher = fs::read(scene.path("cipher.raw")).expect("made by the script");
+    assert!(cipher.len() > 900 * frame.len() && !cipher.windows(160).any(|row| row == &frame[..160]));
+}
+
+#[test]
+#[cfg(feature = "nn")]
+fn camera() {
+    let (scene, port) = (Scene::new(), free_port("tcp"));
+    let number = port.to_string();
+    let arguments = ["--sink", "shown.raw", "--output", "camera.cveil", "--port", &number];
+    let mut running = scene.start("camera", &[&CLASSIFIED[..], &arguments].concat());
+    running.wait_for_port("tcp", port);
+    let told = running.finish().success().stderr;
+    assert!(told.contains(&format!("http://127.0.0.1:{port}/metrics")), "{told}");
+    let opened = scene.bytes_of("filesrc location=camera.cveil ! chaosdec identity-file=keys/camera.key");
+    let frame = scene.bytes_of("videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=160,height=160");
+    assert!(opened.len() == 900 * frame.len() && opened.chunks_exact(frame.len()).all(|one| one == frame));
+    assert_labels_are_drawn(&fs::read(scene.path("shown.raw")).expect("made by the script"), &frame);
 }
 
 #[test]
