@@ -2,8 +2,8 @@
 //!
 //! One square of 128 x 128 samples of the first channel, elsewhere in each frame, of one frame of every interval. What does
 //! not look plain ends the look. Where one does, further squares follow, none of them twice: of the same frame, then of the
-//! next ones without waiting for an interval. After [`CONFIRMATIONS`] in a row the verdict is spoken, and the next frame, or
-//! the end of the stream, meets it. Of sound ciphertext each square looks like chance anew, so that a network that takes one
+//! next ones without waiting for an interval. After [`CONFIRMATIONS`] in a row the verdict is spoken, and meets the next frame
+//! or end record: a stream of cipher pictures has no end record, and the verdict on its last frames is not told. Of sound ciphertext each square looks like chance anew, so that a network that takes one
 //! square in `n` for plain gives a false alarm in one look of `n^4`. Of 20,000 squares that `benches/guard.rs` showed it, it
 //! took none for plain: `n` is above 6,600 (95 %), `n^4` above 10^15. Other labels are no alarm: it took one in 28 for `ecb-like`
 //! or `high-planes`, and what is so is found by the statistics.
