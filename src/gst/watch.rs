@@ -46,6 +46,8 @@ struct Verdict {
     suspicious: AtomicBool,
     /// Frame with the last of the squares that confirm each other.
     plain: OnceLock<u64>,
+    /// There will be no more verdicts.
+    ended: AtomicBool,
 }
 
 /// The network at work. Dropped, it waits for the square in hand.
@@ -85,8 +87,11 @@ impl Watch {
     /// What has been found by now.
     ///
     /// # Errors
-    /// [`Error::LooksPlain`].
+    /// [`Error::LooksPlain`], and [`Error::Refused`] where the network has ended.
     pub fn verdict(&self) -> Result<()> {
+        if self.verdict.ended.load(Relaxed) {
+            return Err(ENDED);
+        }
         match self.verdict.plain.get() {
             None => Ok(()),
             Some(&frame) => Err(Error::LooksPlain {
@@ -99,23 +104,22 @@ impl Watch {
     /// Shows a frame to the network, if it is time for it.
     ///
     /// # Errors
-    /// As [`Watch::verdict`], and where the network has ended.
+    /// As [`Watch::verdict`].
     pub fn look(&self, frame: u64, sealed: View, channel: &Channel) -> Result<()> {
         self.verdict()?;
         let Some(is_first) = self.take_turn() else { return Ok(()) };
         let squares = squares(frame, sealed, channel)?;
         let Some(looks) = self.looks.as_ref().filter(|_| !squares.is_empty()) else { return Ok(()) };
-        if is_first {
+        let is_there = if is_first {
             let (seen, wait) = crossbeam_channel::bounded(1);
-            let sent = looks.send(Look { frame, squares, seen: Some(seen) });
-            sent.map_err(|_| ()).and_then(|()| wait.recv().map_err(|_| ())).map_err(|()| ended())?;
-            return self.verdict();
-        }
-        match looks.try_send(Look { frame, squares, seen: None }) {
-            // It is busy: a later frame is newer.
-            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
-            Err(TrySendError::Disconnected(_)) => Err(ended()),
-        }
+            looks.send(Look { frame, squares, seen: Some(seen) }).is_ok() && wait.recv().is_ok()
+        } else {
+            // Where it is busy, a later frame is newer.
+            let sent = looks.try_send(Look { frame, squares, seen: None });
+            !matches!(sent, Err(TrySendError::Disconnected(_)))
+        };
+        self.verdict.ended.fetch_or(!is_there, Relaxed);
+        self.verdict()
     }
 
     /// Whether this is the first frame that is shown; `None` if it is not time for one.
@@ -136,9 +140,7 @@ impl Drop for Watch {
     }
 }
 
-fn ended() -> Error {
-    Error::Refused("the guard's network has ended, and nothing leaves unseen")
-}
+const ENDED: Error = Error::Refused("the guard's network has ended, and nothing leaves unseen");
 
 /// Until nobody has frames any more.
 fn look_on(looks: &Receiver<Look>, mut looks_plain: impl FnMut(Vec<u8>) -> bool, verdict: &Verdict) {
