@@ -2,11 +2,14 @@
 //!
 //! In: buffers on a sink pad. Out: buffers on a source pad. Each element is a pair of files: `chaosenc` and `chaosdec`
 //! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `chaosanalyze`
-//! passes frames and tells how random they look, `frameclassifier` what a network takes them for. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms and this crate's. Read next: `runner`, `encrypter`.
+//! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
+//! meta that says so. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's
+//! terms and this crate's. Read next: `runner`, `encrypter`.
 
 pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
+pub mod classification;
 mod decrypter;
 mod encrypter;
 mod first_channel;
@@ -37,6 +40,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }
+    classification::register();
     gst::Element::register(Some(plugin), "chaosenc", gst::Rank::NONE, chaosenc::ChaosEnc::static_type())?;
     gst::Element::register(Some(plugin), "chaosdec", gst::Rank::NONE, chaosdec::ChaosDec::static_type())?;
     gst::Element::register(Some(plugin), "chaosanalyze", gst::Rank::NONE, chaosanalyze::ChaosAnalyze::static_type())?;
