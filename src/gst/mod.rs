@@ -9,6 +9,8 @@
 pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
+#[cfg(feature = "nn")]
+mod classifying;
 pub mod classification;
 mod decrypter;
 mod encrypter;
@@ -24,8 +26,13 @@ mod stats;
 mod typefind;
 mod types;
 mod video;
+#[cfg(feature = "nn")]
+pub(crate) mod viewer;
 
 use gst::{glib, prelude::*};
+
+#[cfg(feature = "nn")]
+pub(crate) use video::raw_caps;
 
 /// Registers elements, types and typefinder with a plugin.
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

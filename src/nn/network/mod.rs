@@ -24,7 +24,7 @@ use super::{
 use crate::{Error, Result, analysis::picture::Picture};
 
 /// The weights that come with the program, and what they learned from.
-static EMBEDDED: &[u8] = include_bytes!("../../../models/classifier.model");
+pub static EMBEDDED: &[u8] = include_bytes!("../../../models/classifier.model");
 /// Most crops along a side of a picture that is larger than one.
 const MOST_CROPS: usize = 3;
 
@@ -68,6 +68,11 @@ impl Classifier {
     /// If there are no threads to be had.
     pub fn embedded(threads: usize) -> Result<Classifier> {
         Classifier::from_bytes(EMBEDDED, threads)
+    }
+
+    /// Whether a file says that it is a model of ours, of whatever version.
+    pub fn is_model(file: &[u8]) -> bool {
+        file.starts_with(weights::KIND)
     }
 
     /// The classifier of a model file, as [`Trainer::model`] makes it.
