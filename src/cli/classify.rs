@@ -102,11 +102,14 @@ impl Work<'_> {
             let picture = inputs::shown(name, source)?;
             return self.tell(name, 0, &picture, false);
         }
-        self.video(name, match path {
-            Some(path) if path.is_file() => VideoSource::File(path.to_owned()),
-            // A pipe cannot be opened again.
-            _ => VideoSource::Bytes(ByteSource::of_read(source)),
-        })
+        self.video(
+            name,
+            match path {
+                Some(path) if path.is_file() => VideoSource::File(path.to_owned()),
+                // A pipe cannot be opened again.
+                _ => VideoSource::Bytes(ByteSource::of_read(source)),
+            },
+        )
     }
 
     /// Line by line, as the frames come.
@@ -135,7 +138,9 @@ impl Work<'_> {
         })?;
         let (label, confidence) = (told.label, told.confidence);
         output::print(&match (self.command.json, is_video) {
-            (true, _) => format!("{}\n", json!({"path": name, "frame": frame, "label": label, "confidence": confidence})),
+            (true, _) => {
+                format!("{}\n", json!({"path": name, "frame": frame, "label": label, "confidence": confidence}))
+            }
             (false, true) => format!("{label:11} {confidence:.4} {name} {frame}\n"),
             (false, false) => format!("{label:11} {confidence:.4} {name}\n"),
         })

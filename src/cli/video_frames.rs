@@ -39,17 +39,25 @@ pub fn for_each(
     graph.play()?;
     let Some(sink) = link(&graph, &tracks, interrupt)? else { return Ok(()) };
     let (mut number, mut left) = (0, taken.most.unwrap_or(u64::MAX));
+    let mut failed = None;
     while left > 0 && !interrupt.has_come() {
-        // Whatever has failed, what came before it is told.
+        // What is on the bus is taken off, or it would grow; what failed is told after the frames that came before it.
+        while failed.is_none() {
+            match graph.news_at_hand() {
+                Ok(News::Quiet) => break,
+                Ok(_) => {}
+                Err(failure) => failed = Some(failure),
+            }
+        }
         let Some(sample) = sink.try_pull_sample(TICK) else {
-            match graph.news_at_hand()? {
-                News::End => break,
-                _ if sink.is_eos() => break,
-                _ => continue,
+            match failed {
+                Some(failure) => return Err(failure),
+                None if sink.is_eos() => break,
+                None => continue,
             }
         };
         let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { continue };
-        if number % taken.every == 0 {
+        if u64::is_multiple_of(number, taken.every) {
             work(number, caps, buffer)?;
             left -= 1;
         }

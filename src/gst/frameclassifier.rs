@@ -124,7 +124,11 @@ fn parameters() -> Vec<glib::ParamSpec> {
             .default_value(Settings::default().interval.nseconds())
             .mutable_playing()
             .build(),
-        path("model", "Model", "File of a model: of `chaosveil train classifier`, or ONNX (none = the built-in network)"),
+        path(
+            "model",
+            "Model",
+            "File of a model: of `chaosveil train classifier`, or ONNX (none = the built-in network)",
+        ),
         path("labels", "Labels", "Text file of the labels of an ONNX model's outputs, one a line"),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
@@ -161,10 +165,14 @@ mod imp {
                     FrameClassifier::catch_panic_pad_function(parent, panicked, |this| this.pass(buffer))
                 })
                 .event_function(|pad, parent, event| {
-                    FrameClassifier::catch_panic_pad_function(parent, || false, |this| {
-                        this.note(&event);
-                        gst::Pad::event_default(pad, Some(&*this.obj()), event)
-                    })
+                    FrameClassifier::catch_panic_pad_function(
+                        parent,
+                        || false,
+                        |this| {
+                            this.note(&event);
+                            gst::Pad::event_default(pad, Some(&*this.obj()), event)
+                        },
+                    )
                 })
                 .flags(proxy)
                 .build();

@@ -9,9 +9,9 @@
 pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
+pub mod classification;
 #[cfg(feature = "nn")]
 mod classifying;
-pub mod classification;
 mod decrypter;
 mod encrypter;
 mod first_channel;

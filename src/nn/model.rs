@@ -101,7 +101,9 @@ impl Model {
 
     #[cfg(not(feature = "onnx"))]
     fn theirs(_: &[u8], _: Option<&Path>) -> Result<Model> {
-        Err(Error::Model("it is no model of this program, and others take the feature `onnx`, which this has not".into()))
+        Err(Error::Model(
+            "it is no model of this program, and others take the feature `onnx`, which this has not".into(),
+        ))
     }
 
     /// What it tells apart, in the order of its outputs.

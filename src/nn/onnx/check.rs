@@ -26,7 +26,10 @@ pub fn graph(model: &mut ModelProto) -> Result<(&mut GraphProto, Shape)> {
     graph.initializer.iter().try_for_each(tensor)?;
     graph.node.iter().flat_map(|node| &node.attribute).try_for_each(attribute)?;
     if graph.output.len() != 1 {
-        return Err(refused(format!("it has {} outputs; a classifier has one, of the shape [1, labels]", graph.output.len())));
+        return Err(refused(format!(
+            "it has {} outputs; a classifier has one, of the shape [1, labels]",
+            graph.output.len()
+        )));
     }
     let shape = input(graph)?;
     Ok((graph, shape))
@@ -104,9 +107,7 @@ fn input(graph: &GraphProto) -> Result<Shape> {
             let view = View::Centre { width: width as usize, height: height as usize, channels: channels as usize };
             Ok(Shape { view, sides: [1, channels as usize, height as usize, width as usize] })
         }
-        [_, _, None, _] | [_, _, _, None] => {
-            Err(wrong(format!("{}, whose height or width is left open", told())))
-        }
+        [_, _, None, _] | [_, _, _, None] => Err(wrong(format!("{}, whose height or width is left open", told()))),
         _ => Err(wrong(told())),
     }
 }

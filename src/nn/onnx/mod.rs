@@ -54,7 +54,8 @@ impl Onnx {
             graph.value_info.clear();
             graph.output.iter_mut().for_each(|output| output.r#type = None);
             graph.input.iter_mut().for_each(without_shape);
-            let reader = onnx().with_ignore_output_shapes(true).with_ignore_output_types(true).with_ignore_value_info(true);
+            let reader =
+                onnx().with_ignore_output_shapes(true).with_ignore_output_types(true).with_ignore_value_info(true);
             let model = reader.model_for_proto_model(&model)?;
             let mut model = model.with_input_fact(0, f32::fact(shape.sides).into())?;
             size::infer(&mut model)?;
@@ -124,7 +125,8 @@ fn outputs(fact: &TypedFact) -> TractResult<usize> {
         return Err(told.into());
     };
     if fact.datum_type != f32::datum_type() || !(2..=MOST_OUTPUTS).contains(&count) {
-        let told = format!("its output is {count} of {:?}; a classifier gives 2 to {MOST_OUTPUTS} floats", fact.datum_type);
+        let told =
+            format!("its output is {count} of {:?}; a classifier gives 2 to {MOST_OUTPUTS} floats", fact.datum_type);
         return Err(refused(told).into());
     }
     Ok(count)
@@ -137,9 +139,9 @@ fn input(picture: &Picture, [_, channels, height, width]: [usize; 4]) -> Vec<f32
     let pixels = || rows().flat_map(|row| row.chunks_exact(picture.channels).skip(left).take(width));
     match (channels, picture.channels) {
         (1, 3) => pixels().map(luma).collect(),
-        (wanted, held) => {
-            (0..wanted).flat_map(|channel| pixels().map(move |pixel| f32::from(pixel[channel % held]) / 255.0)).collect()
-        }
+        (wanted, held) => (0..wanted)
+            .flat_map(|channel| pixels().map(move |pixel| f32::from(pixel[channel % held]) / 255.0))
+            .collect(),
     }
 }
 
@@ -165,31 +167,4 @@ fn distribution(mut outputs: Vec<f32>) -> Result<Vec<f32>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn softmax_where_it_is_wanted() {
-        assert_eq!(distribution(vec![0.25, 0.75]).expect("finite"), [0.25, 0.75]);
-        // By hand: e^0 / (e^0 + e^ln 3) = 1/4.
-        let told = distribution(vec![1000.0, 1000.0 + 3f32.ln()]).expect("finite");
-        assert!((told[0] - 0.25).abs() < 1e-4 && (told[1] - 0.75).abs() < 1e-4, "{told:?}");
-        assert!((distribution(vec![0.5, 0.6]).expect("finite").iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        assert!(distribution(vec![f32::NAN, 0.0]).is_err() && distribution(vec![f32::INFINITY, 0.0]).is_err());
-    }
-
-    /// Of 5 x 3 pixels the middle 3 x 1 begin at (1, 1).
-    #[test]
-    fn the_middle_of_a_picture() {
-        let bytes: Vec<u8> = (0..45).map(|at| at * 5).collect();
-        let colour = Picture { width: 5, height: 3, channels: 3, bytes };
-        let share = |at: usize| (at * 5) as f32 / 255.0;
-        let first = 3 * (5 + 1);
-        let planes: Vec<f32> = (0..3).flat_map(|channel| (0..3).map(move |x| share(first + 3 * x + channel))).collect();
-        assert_eq!(input(&colour, [1, 3, 1, 3]), planes);
-        let gray = input(&colour, [1, 1, 1, 3]);
-        assert!((gray[0] - (0.299 * share(18) + 0.587 * share(19) + 0.114 * share(20))).abs() < 1e-6);
-        let gray = Picture { width: 2, height: 1, channels: 1, bytes: vec![0, 255] };
-        assert_eq!(input(&gray, [1, 3, 1, 2]), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
-    }
-}
+mod tests;

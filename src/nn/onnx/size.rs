@@ -7,7 +7,7 @@ use tract_onnx::{
         model::order::eval_order_for_nodes,
         ops::cnn::Conv,
     },
-    tract_hir::infer::{Factoid, InferenceFact, InferenceOp},
+    tract_hir::infer::{Factoid, InferenceFact},
 };
 
 /// Numbers of one tensor, and of all tensors together: 256 MiB and 2 GiB in single precision, of which a network holds a
@@ -64,7 +64,10 @@ pub fn check(model: &TypedModel) -> TractResult<()> {
             sum.add(&[places, seen], &node.name)?;
         }
     }
-    ensure!(products <= MOST_PRODUCTS, "it takes {products} multiplications for one picture, more than {MOST_PRODUCTS}");
+    ensure!(
+        products <= MOST_PRODUCTS,
+        "it takes {products} multiplications for one picture, more than {MOST_PRODUCTS}"
+    );
     Ok(())
 }
 
@@ -85,7 +88,8 @@ impl Sum {
     fn add(&mut self, shape: &[usize], name: &str) -> TractResult<()> {
         let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
         let count = count.filter(|&count| count <= MOST_NUMBERS);
-        let count = count.ok_or_else(|| format_err!("`{name}` is of the shape {shape:?}, more than {MOST_NUMBERS} numbers"))?;
+        let count =
+            count.ok_or_else(|| format_err!("`{name}` is of the shape {shape:?}, more than {MOST_NUMBERS} numbers"))?;
         self.0 += count;
         ensure!(self.0 <= MOST_TOGETHER, "its tensors have more than {MOST_TOGETHER} numbers together");
         Ok(())
