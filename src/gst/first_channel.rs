@@ -46,7 +46,8 @@ impl Sample {
         match shift + depth {
             _ if format.flags().contains(gst_video::VideoFormatFlags::COMPLEX) => None,
             8 if depth == 8 => Some(Sample::Byte),
-            1..=16 => Some(Sample::Word { big_endian: !format.is_le(), shift, depth }),
+            // Of fewer bits the places that GStreamer tells are not always right (BGR16).
+            9..=16 if depth >= 8 => Some(Sample::Word { big_endian: !format.is_le(), shift, depth }),
             _ => None,
         }
     }
@@ -60,8 +61,7 @@ impl Sample {
 }
 
 impl Channel {
-    /// Collects the eight most significant bits of its samples and returns how many samples make a row. Samples of fewer bits
-    /// are filled up with their own.
+    /// Collects the eight most significant bits of its samples and returns how many samples make a row.
     pub fn samples(&self, bytes: &[u8], samples: &mut Vec<u8>) -> usize {
         samples.clear();
         let rows = bytes[self.plane..].chunks_exact(self.row_bytes).take(self.rows).map(|row| &row[self.offset..]);
@@ -80,11 +80,7 @@ impl Channel {
 
 /// The eight most significant of so many bits.
 fn upper_bits(sample: u16, depth: u32) -> u8 {
-    let sample = u32::from(sample) & ((1 << depth) - 1);
-    match depth {
-        8.. => (sample >> (depth - 8)) as u8,
-        _ => (sample << (8 - depth) | sample >> (2 * depth).saturating_sub(8)) as u8,
-    }
+    (u32::from(sample) >> (depth - 8)) as u8
 }
 
 /// Packs a frame into `bytes` and tells where its first channel is, if each of its samples stands in a byte or in two.
@@ -125,7 +121,6 @@ mod tests {
     #[test]
     fn the_eight_upper_bits() {
         assert_eq!([0, 0x3ff, 0x155].map(|sample| upper_bits(sample, 10)), [0, 0xff, 0x55]);
-        assert_eq!([0, 31, 16, 1].map(|sample| upper_bits(sample, 5)), [0, 0xff, 0x84, 0x08]);
         assert_eq!(upper_bits(0xabcd, 16), 0xab);
         assert_eq!(upper_bits(0xfc12, 8), 0x12, "what stands above a sample is none of it");
     }

@@ -1,8 +1,8 @@
 //! Frames as a classifier looks at them: buffers become pictures.
 //!
 //! For networks of ours that is the first channel (luma, or red), the eight most significant bits of each sample as they are
-//! in the buffer, of a cipher picture of ours without the rows of headers. Formats that do not hold a sample in one byte or
-//! two (v210, tiles, palettes) are unpacked by GStreamer first, of large frames the middle. For models of others it is
+//! in the buffer, of a cipher picture of ours without the rows of headers. Formats that do not hold a sample of eight bits or
+//! more in one byte or two (v210, RGB16, tiles, palettes) are unpacked by GStreamer first, of large frames the middle. For models of others it is
 //! always the middle, as gray or RGB by GStreamer's conversion. Nothing is resized.
 
 use gst_video::prelude::*;

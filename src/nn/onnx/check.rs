@@ -19,10 +19,10 @@ static GROWING: [&str; 8] =
 /// # Errors
 /// [`Error::Model`](crate::Error::Model) with what a classifier would have in its place.
 pub fn graph(model: &mut ModelProto) -> Result<(&mut GraphProto, Shape)> {
+    let graph = model.graph.as_mut().ok_or_else(|| refused("it is no model: neither of this program nor ONNX"))?;
     if model.opset_import.is_empty() {
         return Err(refused("it does not say which operators it means; it may be cut off"));
     }
-    let graph = model.graph.as_mut().ok_or_else(|| refused("it is no model: neither of this program nor ONNX"))?;
     if !graph.sparse_initializer.is_empty() {
         return Err(refused("it has sparse tensors, which are not taken"));
     }
