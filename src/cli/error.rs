@@ -144,9 +144,12 @@ fn judge(error: &Error) -> (Exit, Option<&'static str>) {
             (Exit::Content, None)
         }
         Error::TooLarge { .. } | Error::Geometry(_) | Error::UnknownFormat(_) => (Exit::Content, None),
-        Error::Model(_) => {
-            (Exit::Content, Some("`chaosveil train classifier` makes models; each version reads its own"))
-        }
+        Error::Model(_) => (
+            Exit::Content,
+            Some(
+                "`chaosveil train classifier` makes models; each version reads its own, and ONNX classifiers with --labels",
+            ),
+        ),
         Error::BackendUnavailable { .. } => (Exit::Missing, Some("`chaosveil doctor` tells what this machine offers")),
         Error::Metrics { .. } => (Exit::Missing, Some("name a free port of this machine: --metrics 127.0.0.1:9464")),
         Error::Io { source, .. } => judge_io(source.kind()),

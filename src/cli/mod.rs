@@ -56,6 +56,8 @@ mod video_arguments;
 mod video_decrypt;
 mod video_encrypt;
 mod video_file;
+#[cfg(feature = "nn")]
+mod video_frames;
 mod video_progress;
 mod video_source;
 

@@ -7,7 +7,7 @@
 //!
 //! Posts an element message `chaosanalyze` for one frame of every `interval`. Of raw video every visible byte counts, of a
 //! cipher picture of ours without the rows of headers, of our packets without what stands before the payload. Correlation
-//! is that of the first channel, where its samples have eight bits.
+//! is that of the first channel, of more than eight bits a sample of the upper eight, where a sample stands in one byte or two.
 
 use std::{
     sync::{LazyLock, Mutex},

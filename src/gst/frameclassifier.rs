@@ -2,32 +2,38 @@
 //!
 //! ```text
 //! gst-launch-1.0 -m videotestsrc num-buffers=30 ! video/x-raw,format=I420 ! frameclassifier ! fakesink
+//! gst-launch-1.0 -m videotestsrc num-buffers=30 ! frameclassifier model=animals.onnx labels=animals.txt ! fakesink
 //! ```
 //!
 //! A thread of its own classifies one frame of every `interval`, and of those only what comes while it has nothing to do:
-//! frames never wait for it. It posts an element message `frameclassifier` with `frame`, `pts`, `label` and `confidence`.
-//! Of each frame the first component counts (luma, or red or blue), of a cipher picture of ours without the rows of headers.
+//! frames never wait for it. Each frame gets the newest result as a meta ([`classification`](super::classification)), and
+//! each result is posted as an element message `frameclassifier` with `frame`, `pts`, `label`, `confidence` and
+//! `model-digest`. What of a frame is looked at is told in `viewer`; a frame that is smaller passes without a result, and a
+//! warning says so.
+//!
+//! `stats`: `frames` that passed, `classified`, `skipped` (due, but the thread was busy or the frame could not be read),
+//! `classify-mean-ns` and `classify-last-ns`, and of the last result `label`, `confidence`, `frame` and `model-digest`.
 
 use std::{
-    sync::{LazyLock, Mutex},
-    thread::JoinHandle,
+    path::PathBuf,
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
 use gst::{glib, prelude::*, subclass::prelude::*};
-use gst_base::subclass::prelude::*;
 
 use super::{
-    first_channel,
+    classification::Classification,
+    classifying::{Classifying, Frame, Record, Tell},
     runner::lock,
-    video::{Content, RawVideo},
+    settings::{path, path_value},
+    video,
+    viewer::Viewer,
 };
 use crate::{
     Result,
-    analysis::picture::Picture,
-    nn::{Classifier, Prediction},
-    seal::CipherPicture,
+    nn::{Model, View},
+    pipeline::exporter,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -35,152 +41,182 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 });
 
 glib::wrapper! {
-    /// Passes frames, and posts what they look like.
-    pub struct FrameClassifier(ObjectSubclass<imp::FrameClassifier>)
-        @extends gst_base::BaseTransform, gst::Element, gst::Object;
+    /// Passes frames, and tells what they look like.
+    pub struct FrameClassifier(ObjectSubclass<imp::FrameClassifier>) @extends gst::Element, gst::Object;
 }
-
-/// Formats whose first component has eight bits and stands first: what the network has learned from.
-const FORMATS: [&str; 17] = [
-    "I420", "YV12", "Y42B", "Y444", "Y41B", "YUV9", "A420", "NV12", "NV21", "YUY2", "GRAY8", "RGB", "BGR", "RGBx",
-    "BGRx", "RGBA", "BGRA",
-];
 
 #[derive(Debug, Clone)]
 struct Settings {
     interval: gst::ClockTime,
+    model: Option<PathBuf>,
+    labels: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { interval: 100 * gst::ClockTime::MSECOND }
+        Settings { interval: 100 * gst::ClockTime::MSECOND, model: None, labels: None }
     }
 }
 
-#[derive(Default)]
-struct State {
-    raw: Option<RawVideo>,
+/// From READY to READY.
+struct Run {
+    classifying: Classifying,
+    view: View,
+    /// None for frames that cannot be looked at.
+    viewer: Option<Viewer>,
     last: Option<Instant>,
-    frames: u64,
-    picture: CipherPicture,
-    /// A frame without padding, kept from frame to frame.
-    bytes: Vec<u8>,
-    worker: Option<Worker>,
 }
 
-/// The thread that classifies. The channel holds nothing: a frame is taken by a thread that waits for one, or by nobody.
-struct Worker {
-    frames: Sender<Frame>,
-    thread: JoinHandle<()>,
-}
-
-/// What is classified, and what is told with it.
-struct Frame {
-    number: u64,
-    pts: Option<gst::ClockTime>,
-    picture: Picture,
-}
-
-impl Worker {
-    fn start(element: &FrameClassifier) -> Result<Worker, gst::ErrorMessage> {
-        let failed = |error: &dyn std::fmt::Display| gst::error_msg!(gst::LibraryError::Init, ("{error}"));
-        let classifier = Classifier::embedded(1).map_err(|error| failed(&error))?;
-        let (frames, receiver) = crossbeam_channel::bounded(0);
-        let element = element.downgrade();
-        let work = move || classify_all(&classifier, &receiver, &element);
-        let thread = std::thread::Builder::new().name("frameclassifier".into()).spawn(work);
-        Ok(Worker { frames, thread: thread.map_err(|error| failed(&error))? })
-    }
-
-    /// Waits for the frame that is being classified.
-    fn stop(self) {
-        drop(self.frames);
-        // What it panicked of has been reported.
-        let _ = self.thread.join();
-    }
-}
-
-/// Until nobody has frames any more.
-fn classify_all(classifier: &Classifier, frames: &Receiver<Frame>, element: &glib::WeakRef<FrameClassifier>) {
-    for frame in frames {
-        let Some(element) = element.upgrade() else { return };
-        match classifier.classify(&frame.picture) {
-            Ok(told) => post(&element, &frame, &told),
-            Err(error) => gst::debug!(CAT, obj = element, "frame {} is passed unseen: {error}", frame.number),
+impl Run {
+    /// Has a frame classified if one is due.
+    fn consider(&mut self, buffer: &gst::BufferRef, number: u64, interval: Duration, record: &Record) -> Result<()> {
+        let now = Instant::now();
+        let Some(viewer) = &mut self.viewer else { return Ok(()) };
+        if self.last.is_some_and(|last| now - last < interval) || buffer.size() == 0 {
+            return Ok(());
         }
+        let taken = self.classifying.offer(|frame| {
+            (frame.number, frame.pts) = (number, buffer.pts());
+            viewer.look(buffer, &mut frame.picture)
+        });
+        match taken {
+            Ok(true) => self.last = Some(now),
+            // It is busy: the next frame is newer.
+            Ok(false) | Err(_) => record.skip(),
+        }
+        taken.map(drop)
     }
 }
 
-fn post(element: &FrameClassifier, frame: &Frame, told: &Prediction) {
+/// Posts results; of what fails the first is told to the user, the others to the log.
+fn tell(element: &FrameClassifier) -> Tell {
+    let (element, mut has_failed) = (element.downgrade(), false);
+    Box::new(move |frame, told| {
+        let Some(element) = element.upgrade() else { return };
+        match told {
+            Ok(told) => post(&element, frame, told),
+            Err(error) if has_failed => gst::debug!(CAT, obj = element, "frame {}: {error}", frame.number),
+            Err(error) => {
+                has_failed = true;
+                gst::element_warning!(element, gst::StreamError::Failed, ("frames pass unclassified: {error}"));
+            }
+        }
+    })
+}
+
+fn post(element: &FrameClassifier, frame: &Frame, told: &Classification) {
     let message = gst::Structure::builder("frameclassifier")
         .field("frame", frame.number)
         .field_if_some("pts", frame.pts)
-        .field("label", told.label().name())
-        .field("confidence", f64::from(told.confidence()))
+        .field("label", &told.label)
+        .field("confidence", told.confidence)
+        .field("model-digest", &told.model_digest)
         .build();
     // Without a bus nobody wants to know.
     let _ = element.post_message(gst::message::Element::builder(message).src(element).build());
 }
 
-impl State {
-    /// The first component of a frame.
-    fn collect(&mut self, buffer: &gst::BufferRef) -> Result<Option<Picture>> {
-        let State { raw: Some(raw), picture, bytes, .. } = self else { return Ok(None) };
-        let Some(channel) = first_channel::collect(buffer, raw, picture, bytes)? else { return Ok(None) };
-        let mut samples = Vec::new();
-        let width = channel.samples(bytes, &mut samples);
-        let height = samples.len().checked_div(width).unwrap_or(0);
-        Ok(Some(Picture { width, height, channels: 1, bytes: samples }))
-    }
+fn parameters() -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecUInt64::builder("interval")
+            .nick("Interval")
+            .blurb("Nanoseconds from one frame that is classified to the next, at least (0 = as fast as it can)")
+            .default_value(Settings::default().interval.nseconds())
+            .mutable_playing()
+            .build(),
+        path(
+            "model",
+            "Model",
+            "File of a model: of `chaosveil train classifier`, or ONNX (none = the built-in network)",
+        ),
+        path("labels", "Labels", "Text file of the labels of an ONNX model's outputs, one a line"),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Frames passed, classified and skipped, time, and the last result")
+            .read_only()
+            .build(),
+    ]
 }
 
 mod imp {
     use super::*;
 
     /// See the wrapper.
-    #[derive(Default)]
     pub struct FrameClassifier {
+        sink_pad: gst::Pad,
+        src_pad: gst::Pad,
         settings: Mutex<Settings>,
-        state: Mutex<State>,
+        run: Mutex<Option<Run>>,
+        record: Mutex<Arc<Record>>,
     }
 
     #[glib::object_subclass]
     impl ObjectSubclass for FrameClassifier {
         const NAME: &'static str = "GstFrameClassifier";
         type Type = super::FrameClassifier;
-        type ParentType = gst_base::BaseTransform;
+        type ParentType = gst::Element;
+
+        fn with_class(class: &Self::Class) -> Self {
+            let proxy = gst::PadFlags::PROXY_CAPS | gst::PadFlags::PROXY_ALLOCATION | gst::PadFlags::PROXY_SCHEDULING;
+            let sink = class.pad_template("sink").expect("made in pad_templates");
+            let sink_pad = gst::Pad::builder_from_template(&sink)
+                .chain_function(|_, parent, buffer| {
+                    let panicked = || Err(gst::FlowError::Error);
+                    FrameClassifier::catch_panic_pad_function(parent, panicked, |this| this.pass(buffer))
+                })
+                .event_function(|pad, parent, event| {
+                    FrameClassifier::catch_panic_pad_function(
+                        parent,
+                        || false,
+                        |this| {
+                            this.note(&event);
+                            gst::Pad::event_default(pad, Some(&*this.obj()), event)
+                        },
+                    )
+                })
+                .flags(proxy)
+                .build();
+            let src = class.pad_template("src").expect("made in pad_templates");
+            let src_pad = gst::Pad::builder_from_template(&src).flags(proxy).build();
+            let record = Mutex::new(Arc::new(Record::new("frameclassifier")));
+            FrameClassifier { sink_pad, src_pad, settings: Mutex::default(), run: Mutex::default(), record }
+        }
     }
 
     impl ObjectImpl for FrameClassifier {
         fn properties() -> &'static [glib::ParamSpec] {
-            static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-                vec![
-                    glib::ParamSpecUInt64::builder("interval")
-                        .nick("Interval")
-                        .blurb("Nanoseconds from one frame that is classified to the next, at least (0 = as fast as it can)")
-                        .default_value(Settings::default().interval.nseconds())
-                        .mutable_playing()
-                        .build(),
-                ]
-            });
+            static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(parameters);
             &PROPERTIES
         }
 
         fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
             let mut settings = lock(&self.settings);
+            let get = "type checked by GObject";
+            let path = || value.get::<Option<String>>().expect(get).filter(|path| !path.is_empty()).map(PathBuf::from);
             match pspec.name() {
-                "interval" => {
-                    settings.interval = gst::ClockTime::from_nseconds(value.get().expect("type checked by GObject"));
-                }
+                "interval" => settings.interval = gst::ClockTime::from_nseconds(value.get().expect(get)),
+                "model" => settings.model = path(),
+                "labels" => settings.labels = path(),
                 name => unreachable!("no property {name}"),
             }
         }
 
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+            let settings = lock(&self.settings);
             match pspec.name() {
-                "interval" => lock(&self.settings).interval.nseconds().to_value(),
+                "interval" => settings.interval.nseconds().to_value(),
+                "model" => path_value(&settings.model),
+                "labels" => path_value(&settings.labels),
+                "stats" => lock(&self.record).structure().to_value(),
                 name => unreachable!("no property {name}"),
             }
+        }
+
+        fn constructed(&self) {
+            self.parent_constructed();
+            let object = self.obj();
+            object.add_pad(&self.sink_pad).expect("a new element has no pads");
+            object.add_pad(&self.src_pad).expect("a new element has no pads");
         }
     }
 
@@ -191,8 +227,8 @@ mod imp {
             static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
                 gst::subclass::ElementMetadata::new(
                     "Chaosveil frame classifier",
-                    "Filter/Analyzer/Video",
-                    "Passes frames and posts whether they look plain, encrypted or badly encrypted",
+                    "Inference/Classification/Video",
+                    "Passes frames and tells whether they look plain, encrypted or badly encrypted",
                     "The Chaosveil developers",
                 )
             });
@@ -201,7 +237,7 @@ mod imp {
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(FORMATS)).build();
+                let caps = video::raw_caps();
                 let template = |name, direction| {
                     gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).expect("a valid template")
                 };
@@ -209,58 +245,78 @@ mod imp {
             });
             &TEMPLATES
         }
-    }
 
-    impl BaseTransformImpl for FrameClassifier {
-        const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
-        const PASSTHROUGH_ON_SAME_CAPS: bool = true;
-        const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
-
-        fn start(&self) -> Result<(), gst::ErrorMessage> {
-            let worker = Some(Worker::start(&self.obj())?);
-            *lock(&self.state) = State { worker, ..State::default() };
-            Ok(())
-        }
-
-        fn stop(&self) -> Result<(), gst::ErrorMessage> {
-            let worker = lock(&self.state).worker.take();
-            if let Some(worker) = worker {
-                worker.stop();
-            }
-            Ok(())
-        }
-
-        fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
-            lock(&self.state).raw = match Content::of(caps) {
-                Ok(Content::Raw(raw)) => Some(*raw),
-                // Frames that cannot be read pass all the same.
-                _ => None,
-            };
-            Ok(())
-        }
-
-        fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-            let interval = Duration::from(lock(&self.settings).interval);
-            let mut state = lock(&self.state);
-            state.frames += 1;
-            let now = Instant::now();
-            if state.last.is_some_and(|last| now - last < interval) || buffer.size() == 0 {
-                return Ok(gst::FlowSuccess::Ok);
-            }
-            match state.collect(buffer) {
-                Ok(Some(picture)) => {
-                    let frame = Frame { number: state.frames, pts: buffer.pts(), picture };
-                    match state.worker.as_ref().map(|worker| worker.frames.try_send(frame)) {
-                        Some(Ok(())) => state.last = Some(now),
-                        // It is busy: the next frame is newer.
-                        Some(Err(TrySendError::Full(_))) | None => {}
-                        Some(Err(TrySendError::Disconnected(_))) => gst::debug!(CAT, imp = self, "nobody classifies"),
+        fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+            match transition {
+                gst::StateChange::NullToReady => {
+                    // Whoever cannot have metrics can have labels all the same.
+                    if let Err(error) = exporter::serve_as_asked() {
+                        gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
                     }
                 }
-                Ok(None) => {}
-                Err(error) => gst::debug!(CAT, imp = self, "a frame is passed unseen: {error}"),
+                gst::StateChange::ReadyToPaused => self.start().map_err(|error| {
+                    gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
+                    gst::StateChangeError
+                })?,
+                _ => {}
             }
-            Ok(gst::FlowSuccess::Ok)
+            let success = self.parent_change_state(transition)?;
+            if transition == gst::StateChange::PausedToReady {
+                // The thread is waited for, and not under the lock.
+                let run = lock(&self.run).take();
+                if let Some(run) = run {
+                    run.classifying.stop();
+                }
+            }
+            Ok(success)
+        }
+    }
+
+    impl FrameClassifier {
+        fn start(&self) -> Result<()> {
+            let settings = lock(&self.settings).clone();
+            let model = Model::open(settings.model.as_deref(), settings.labels.as_deref(), 1)?;
+            let view = model.view();
+            let record = Arc::new(Record::new(&self.obj().name()));
+            *lock(&self.record) = record.clone();
+            let classifying = Classifying::start(model, record, tell(&self.obj()))?;
+            *lock(&self.run) = Some(Run { classifying, view, viewer: None, last: None });
+            Ok(())
+        }
+
+        fn pass(&self, mut buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let record = lock(&self.record).clone();
+            let (number, interval) = (record.count(), lock(&self.settings).interval.into());
+            if let Some(run) = &mut *lock(&self.run)
+                && let Err(error) = run.consider(&buffer, number, interval, &record)
+            {
+                gst::debug!(CAT, imp = self, "a frame is passed unseen: {error}");
+            }
+            if let Some(newest) = record.newest() {
+                // Where others hold the buffer too, this copies what describes it and none of its memory.
+                newest.attach(buffer.make_mut());
+            }
+            self.src_pad.push(buffer)
+        }
+
+        /// Looks at what changes the frames.
+        fn note(&self, event: &gst::EventRef) {
+            match event.view() {
+                gst::EventView::Caps(caps) => {
+                    lock(&self.record).forget();
+                    let Some(view) = lock(&self.run).as_ref().map(|run| run.view) else { return };
+                    let viewer = Viewer::new(caps.caps(), view);
+                    if let Err(error) = &viewer {
+                        let told = format!("frames pass unclassified: {error}");
+                        gst::element_imp_warning!(self, gst::StreamError::Format, ("{told}"));
+                    }
+                    if let Some(run) = &mut *lock(&self.run) {
+                        run.viewer = viewer.ok();
+                    }
+                }
+                gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) => lock(&self.record).forget(),
+                _ => {}
+            }
         }
     }
 }

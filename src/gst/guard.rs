@@ -5,7 +5,7 @@
 //! leaves any more. By chance that happens to less than one frame in 10^12. Frames of fewer than six bytes are too short to
 //! be judged, and pass.
 //!
-//! Raw video of eight bits a sample that is at least 128 x 128, in builds with feature `nn`: the network looks on too, see
+//! Raw video of at least 128 x 128 whose samples stand in a byte or two each, in builds with feature `nn`: the network looks on too, see
 //! `watch`. It sees the first frame before that is pushed, and later ones while they leave already.
 //!
 //! A guard finds faults: a stage or an AEAD that was left out or is broken. It is no proof that what passes is secret.

@@ -12,6 +12,8 @@ pub mod chaosdec;
 pub mod chaosenc;
 pub mod classification;
 pub mod classificationtext;
+#[cfg(feature = "nn")]
+mod classifying;
 mod decrypter;
 mod encrypter;
 mod first_channel;
@@ -28,9 +30,14 @@ mod typefind;
 mod types;
 mod video;
 #[cfg(feature = "nn")]
+pub(crate) mod viewer;
+#[cfg(feature = "nn")]
 mod watch;
 
 use gst::{glib, prelude::*};
+
+#[cfg(feature = "nn")]
+pub(crate) use video::raw_caps;
 
 /// Registers elements, types and typefinder with a plugin.
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -132,8 +132,13 @@ impl Content {
 /// What an encrypter makes and a decrypter takes: packets, or raw video of whole frames or single fields.
 pub fn cipher_caps() -> gst::Caps {
     let mut caps = gst::Caps::new_empty_simple("application/x-chaosveil");
-    caps.merge(with_single_fields(gst::Caps::new_empty_simple("video/x-raw")));
+    caps.merge(raw_caps());
     caps
+}
+
+/// Raw video of whole frames or single fields, of any format, in system memory.
+pub fn raw_caps() -> gst::Caps {
+    with_single_fields(gst::Caps::new_empty_simple("video/x-raw"))
 }
 
 /// Raw video that can become cipher pictures on a transport, at any size.

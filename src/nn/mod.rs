@@ -10,17 +10,24 @@
 //!  frames of a user ------------------> crops --------------+
 //! ```
 //!
+//! A [`Model`] is that network, one that a user has trained, or a classifier in ONNX that somebody else has made, for other
+//! labels.
+//!
 //! Read next: [`label`] (what is told apart), [`data`] (of what the network learns), [`preprocessing`], [`network`] (the
-//! model; the only place that knows burn), [`training`] (epoch after epoch), [`evaluation`] (how well it does), [`comparison`]
-//! (how well its peers do).
+//! model; the only place that knows burn), [`model`] (what elements and commands use), [`training`] (epoch after epoch),
+//! [`evaluation`] (how well it does), [`comparison`] (how well its peers do).
 
 pub mod comparison;
 pub mod data;
 pub mod evaluation;
 pub mod label;
+pub mod model;
 pub mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
 pub mod preprocessing;
 pub mod training;
 
 pub use label::Label;
+pub use model::{Model, Told, View};
 pub use network::{Architecture, Classifier, Prediction};

@@ -4,7 +4,10 @@ use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
-use crate::workplace::{Workplace, code, stdout};
+use crate::{
+    clips,
+    workplace::{Workplace, code, stdout},
+};
 
 fn photo(place: &Workplace, name: &str, step: u32) -> PathBuf {
     let path = place.path(name);
@@ -42,6 +45,89 @@ fn plain_and_cipher_pictures() {
     assert!(told.iter().filter(|told| label(told) == "encrypted").count() >= 3, "{told:?}");
     let ran = place.done(place.chaosveil("classify").arg(&plain));
     assert!(stdout(&ran).starts_with("plain ") && stdout(&ran).trim_end().ends_with("plain.png"), "{}", stdout(&ran));
+}
+
+/// A video line by line, what is encrypted of it, and which frames are taken.
+#[test]
+fn videos_frame_by_frame() {
+    let place = Workplace::new();
+    let (plain, cipher) = (place.path("plain.mkv"), place.path("cipher.mkv"));
+    let source =
+        "videotestsrc num-buffers=12 pattern=ball ! video/x-raw,format=I420,width=160,height=144,framerate=10/1";
+    clips::make(&plain, &format!("{source} ! avenc_ffv1 ! matroskamux name=mux"));
+    place.done(place.encrypt(&plain, &cipher));
+    let ran = place.done(place.chaosveil("classify").arg("--json").arg(&plain).arg(&cipher));
+    let told = lines(&stdout(&ran));
+    assert_eq!(told.len(), 24);
+    for (number, told) in told.iter().enumerate() {
+        let keys: Vec<&String> = told.as_object().expect("an object").keys().collect();
+        assert_eq!(keys, ["confidence", "frame", "label", "path"]);
+        assert_eq!(told["frame"], number as u64 % 12);
+        assert_eq!(told["path"].as_str().expect("text").ends_with("plain.mkv"), number < 12);
+        assert_eq!(told["label"] == "plain", number < 12, "{told}");
+    }
+    let ran = place.done(place.chaosveil("classify").arg(&plain).args(["--every", "5", "--frames", "2"]));
+    let told = stdout(&ran);
+    let numbers: Vec<&str> = told.lines().map(|line| line.rsplit(' ').next().expect("a number")).collect();
+    assert_eq!(numbers, ["0", "5"]);
+    assert!(told.lines().all(|line| line.starts_with("plain ") && line.contains("plain.mkv ")), "{told}");
+    let ran =
+        place.done(place.chaosveil("classify").arg(format!("file://{}", plain.display())).args(["--frames", "1"]));
+    assert_eq!(stdout(&ran).lines().count(), 1);
+    let piped = place.piped(place.chaosveil("classify").args(["-", "--json"]), &fs::read(&plain).expect("made"));
+    assert_eq!(lines(&String::from_utf8(piped).expect("text")).len(), 12);
+}
+
+/// One that fails does not keep the others from being told.
+#[test]
+fn bad_videos() {
+    let place = Workplace::new();
+    let small = place.path("small.mkv");
+    clips::make(&small, clips::CLIP);
+    place.failed(place.chaosveil("classify").arg(&small), code::CONTENT, "96 x 64 is too small");
+    let good = photo(&place, "good.png", 3);
+    fs::write(place.path("text.mkv"), "no video").expect("written");
+    place.done(place.encrypt(&small, &place.path("sealed.cveil")));
+    for (name, code) in [("text.mkv", code::CONTENT), ("sealed.cveil", code::MISSING), ("absent.mkv", code::MISSING)] {
+        let mut both = place.chaosveil("classify").arg(place.path(name)).arg(&good);
+        let ran = both.output();
+        assert_eq!(ran.status.code(), Some(code), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert!(stdout(&ran).starts_with("plain ") && stdout(&ran).lines().count() == 1, "{name}: {}", stdout(&ran));
+    }
+    place.failed(place.chaosveil("classify").arg("v4l2:///dev/no-camera"), code::MISSING, "no-camera");
+    place.failed(place.chaosveil("classify").arg(&good).args(["--every", "0"]), code::USAGE, "--every");
+}
+
+/// Models of others: their labels, and what is wrong with them.
+#[cfg(feature = "onnx")]
+#[test]
+fn onnx_models() {
+    let place = Workplace::new();
+    let model = |name: &str| format!("{}/tests/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
+    image::RgbImage::from_pixel(64, 48, image::Rgb([20, 230, 40])).save(place.path("green.png")).expect("saved");
+    fs::write(place.path("labels.txt"), "red\ngreen\nblue\n").expect("written");
+    let classify =
+        |name: &str| place.chaosveil("classify").arg(place.path("green.png")).args(["--model", &model(name)]);
+    let labelled = |name: &str| classify(name).arg("--labels").arg(place.path("labels.txt"));
+    let told = lines(&stdout(&place.done(labelled("colour").arg("--json"))));
+    assert_eq!(told[0]["label"], "green");
+    // The softmax of ten times the means, by hand.
+    let exponents = [20.0, 230.0, 40.0].map(|value: f64| (10.0 * value / 255.0).exp());
+    let expected = exponents[1] / exponents.iter().sum::<f64>();
+    assert!((told[0]["confidence"].as_f64().expect("a number") - expected).abs() < 1e-5, "{told:?}");
+    place.failed(classify("colour"), code::CONTENT, "one label a line");
+    place.failed(labelled("brightness"), code::CONTENT, "3 labels for a model that tells 2 apart");
+    for (name, message) in [
+        ("claims-gigabytes", "claims 10000000000 numbers"),
+        ("grows-expand", "numbers"),
+        ("open-size", "left open"),
+        ("two-outputs", "2 outputs"),
+        ("five-channels", "[1, 5, 32, 32]"),
+    ] {
+        place.failed(labelled(name), code::CONTENT, message);
+    }
+    let labels = place.chaosveil("classify").arg(place.path("green.png")).arg("--labels").arg(place.path("labels.txt"));
+    place.failed(labels, code::USAGE, "--model");
 }
 
 #[test]

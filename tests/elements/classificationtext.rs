@@ -9,12 +9,8 @@ use crate::common::{in_time, init};
 fn labels_become_text() {
     in_time(|| {
         init();
-        let told = Classification {
-            label: "ecb-like".into(),
-            confidence: 0.876,
-            model_digest: "0".repeat(64),
-            frame: 3,
-        };
+        let told =
+            Classification { label: "ecb-like".into(), confidence: 0.876, model_digest: "0".repeat(64), frame: 3 };
         let mut harness = gst_check::Harness::new("classificationtext");
         harness.set_src_caps_str("video/x-raw,format=GRAY8,width=8,height=8,framerate=25/1");
         for (number, expected) in [(0, " "), (1, "ecb-like 0.88")] {

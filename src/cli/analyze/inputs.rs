@@ -1,6 +1,9 @@
 //! Pictures to judge: read, found in folders, brought to eight bits a sample.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use image::DynamicImage;
 
@@ -30,6 +33,18 @@ pub struct Input {
 /// # Errors
 /// If a folder cannot be read, or none is found.
 pub fn collect(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    collect_where(arguments, |name| PictureType::of_path(name).is_some(), "picture")
+}
+
+/// As [`collect`], with what is taken of folders.
+///
+/// # Errors
+/// As [`collect`].
+pub fn collect_where(
+    arguments: &[PathBuf],
+    is_taken: impl Fn(&Path) -> bool,
+    what: &str,
+) -> Result<Vec<PathBuf>, Failure> {
     let mut paths = Vec::new();
     for argument in arguments {
         if !argument.is_dir() {
@@ -37,10 +52,10 @@ pub fn collect(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             continue;
         }
         let before = paths.len();
-        let found = folder::files(argument)?.into_iter().filter(|name| PictureType::of_path(name).is_some());
+        let found = folder::files(argument)?.into_iter().filter(|name| is_taken(name));
         paths.extend(found.map(|name| argument.join(name)));
         if paths.len() == before {
-            return Err(Failure::new(Exit::Missing, format!("{} holds no picture", argument.display()))
+            return Err(Failure::new(Exit::Missing, format!("{} holds no {what}", argument.display()))
                 .advise(format!("pictures end in {}", PictureType::extensions())));
         }
     }
@@ -52,7 +67,8 @@ pub fn collect(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 /// # Errors
 /// If it cannot be read or decoded.
 pub fn read(path: &Path) -> Result<Input, Failure> {
-    Ok(Input { name: path.display().to_string(), picture: picture_of(decode(path)?) })
+    let name = path.display().to_string();
+    Ok(Input { picture: picture_of(decode(&name, endpoint::open(path)?)?), name })
 }
 
 /// As [`read`], and of a cipher picture of ours only the rows of the picture itself: what stands below them are headers.
@@ -60,14 +76,23 @@ pub fn read(path: &Path) -> Result<Input, Failure> {
 /// # Errors
 /// As [`read`].
 pub fn read_shown(path: &Path) -> Result<Input, Failure> {
-    let decoded = decode(path)?;
+    let name = path.display().to_string();
+    Ok(Input { picture: shown(&name, endpoint::open(path)?)?, name })
+}
+
+/// As [`read_shown`], of what is open.
+///
+/// # Errors
+/// As [`read`].
+pub fn shown(name: &str, source: impl Read) -> Result<Picture, Failure> {
+    let decoded = decode(name, source)?;
     let rows = rows_of_ours(&decoded);
     let mut picture = picture_of(decoded);
     if let Some(rows) = rows {
         picture.height = rows;
         picture.bytes.truncate(picture.width * rows * picture.channels);
     }
-    Ok(Input { name: path.display().to_string(), picture })
+    Ok(picture)
 }
 
 /// Reads a plain and a cipher picture of equal shape, the latter as [`read_shown`] does.
@@ -89,10 +114,9 @@ pub fn read_pair(plain: &Path, cipher: &Path) -> Result<(Input, Picture), Failur
     Ok((input, picture))
 }
 
-fn decode(path: &Path) -> Result<DynamicImage, Failure> {
-    let name = path.display().to_string();
-    let file = endpoint::read_frame(&name, endpoint::open(path)?)?;
-    let image = picture_type::decode(&file).map_err(|failure| failure.about(&name))?;
+fn decode(name: &str, source: impl Read) -> Result<DynamicImage, Failure> {
+    let file = endpoint::read_frame(name, source)?;
+    let image = picture_type::decode(&file).map_err(|failure| failure.about(name))?;
     match image.width() * image.height() {
         0 => Err(Failure::new(Exit::Content, format!("{name}: a picture without pixels"))),
         _ => Ok(image),

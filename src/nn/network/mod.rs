@@ -34,7 +34,7 @@ use super::{
 use crate::{Error, Result, analysis::picture::Picture};
 
 /// The weights that come with the program, and what they learned from.
-static EMBEDDED: &[u8] = include_bytes!("../../../models/classifier.model");
+pub static EMBEDDED: &[u8] = include_bytes!("../../../models/classifier.model");
 /// Most crops along a side of a picture that is larger than one.
 const MOST_CROPS: usize = 3;
 
@@ -71,6 +71,8 @@ pub struct Classifier {
     threads: rayon::ThreadPool,
     /// Asked in place of the processor.
     device: Option<Trusted>,
+    /// Frames that were glanced at.
+    glances: usize,
 }
 
 impl Classifier {
@@ -82,6 +84,11 @@ impl Classifier {
         Classifier::from_bytes(EMBEDDED, threads)
     }
 
+    /// Whether a file says that it is a model of ours, of whatever version.
+    pub fn is_model(file: &[u8]) -> bool {
+        file.starts_with(weights::KIND)
+    }
+
     /// The classifier of a model file, as [`Trainer::model`] makes it.
     ///
     /// # Errors
@@ -89,7 +96,7 @@ impl Classifier {
     pub fn from_bytes(file: &[u8], threads: usize) -> Result<Classifier> {
         let ModelFile { description, weights } = ModelFile::read(file)?;
         let (statistics, network) = weights::fill(description.network, &weights, &Default::default())?;
-        Ok(Classifier { network, statistics, description, threads: pool(threads)?, device: None })
+        Ok(Classifier { network, statistics, description, threads: pool(threads)?, device: None, glances: 0 })
     }
 
     /// What is said of it in its file.
@@ -108,23 +115,27 @@ impl Classifier {
     /// # Errors
     /// [`Error::Geometry`] if it is smaller than a crop: pictures are never resized.
     pub fn classify(&self, picture: &Picture) -> Result<Prediction> {
-        let (width, height, channels) = picture.shape();
-        if width < CROP || height < CROP {
-            return Err(Error::Geometry(format!(
-                "{width} x {height} is too small to be classified; it takes {CROP} x {CROP}"
-            )));
-        }
-        let places = places(height).into_iter().flat_map(|top| places(width).into_iter().map(move |left| (left, top)));
-        let places: Vec<_> = places.collect();
+        let places = crop_places(picture)?;
+        let channels = picture.channels;
         let crops: Vec<Vec<u8>> = (0..places.len().max(channels))
-            .map(|number| {
-                let (left, top) = places[number % places.len()];
-                crop(picture, left, top, number % channels)
-            })
+            .map(|number| crop(picture, places[number % places.len()], number % channels))
             .collect();
         let told = self.classify_crops(&crops);
         let mean = |index: usize| told.iter().map(|one| one.probabilities[index]).sum::<f32>() / told.len() as f32;
         Ok(Prediction { probabilities: std::array::from_fn(mean) })
+    }
+
+    /// Classifies a frame of many by one crop, the next of those of [`Classifier::classify`] each time: fast, and after nine
+    /// frames the whole picture was seen.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify`].
+    pub fn glance(&mut self, picture: &Picture) -> Result<Prediction> {
+        let places = crop_places(picture)?;
+        let number = self.glances;
+        self.glances += 1;
+        let crop = crop(picture, places[number % places.len()], number % picture.channels);
+        Ok(self.classify_crops(&[crop])[0])
     }
 
     /// Classifies crops of `CROP * CROP` samples of one channel.
@@ -156,13 +167,27 @@ fn probabilities<B: Backend>(network: &Network<B>, planes: Vec<f32>) -> Vec<f32>
     softmax(network.forward(input(planes)), 1).into_data().iter().collect()
 }
 
+/// Where the crops of a picture begin, row by row.
+///
+/// # Errors
+/// [`Error::Geometry`] if it is smaller than one: pictures are never resized.
+fn crop_places(picture: &Picture) -> Result<Vec<(usize, usize)>> {
+    let Picture { width, height, .. } = *picture;
+    if width < CROP || height < CROP {
+        return Err(Error::Geometry(format!(
+            "{width} x {height} is too small to be classified; it takes {CROP} x {CROP}"
+        )));
+    }
+    Ok(places(height).into_iter().flat_map(|top| places(width).into_iter().map(move |left| (left, top))).collect())
+}
+
 /// Where crops begin along a side: evenly, the first and the last at the edges.
 fn places(side: usize) -> Vec<usize> {
     let count = (side / CROP).clamp(1, MOST_CROPS);
     (0..count).map(|i| if count > 1 { i * (side - CROP) / (count - 1) } else { (side - CROP) / 2 }).collect()
 }
 
-fn crop(picture: &Picture, left: usize, top: usize, channel: usize) -> Vec<u8> {
+fn crop(picture: &Picture, (left, top): (usize, usize), channel: usize) -> Vec<u8> {
     let (width, _, channels) = picture.shape();
     let rows = picture.bytes.chunks_exact(width * channels).skip(top).take(CROP);
     rows.flat_map(|row| row[left * channels..(left + CROP) * channels].iter().skip(channel).step_by(channels))

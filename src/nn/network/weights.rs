@@ -26,6 +26,8 @@ use crate::{
     },
 };
 
+/// How files of every version begin.
+pub const KIND: &[u8] = b"chaosveil classifier ";
 const FIRST_LINE: &[u8] = b"chaosveil classifier 1\n";
 /// Bytes of a description: more is no model file of ours.
 const MOST_DESCRIPTION: usize = 64 << 10;
