@@ -3,8 +3,7 @@
 //! In: finished runs, each of a network and a seed. Out: for each network mean and interval of its figures over the seeds, and
 //! how far the improved AlexNet is ahead of it.
 
-use std::time::Instant;
-
+use cpu_time::ProcessTime;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -41,7 +40,7 @@ pub struct Run {
     pub confusion: Confusion,
     /// Numbers that it has learned.
     pub parameters: usize,
-    /// Median time for one crop by itself on one thread, preprocessing included.
+    /// Median time of the processor for one crop by itself on one thread, preprocessing included.
     pub ms_per_crop: f64,
 }
 
@@ -130,14 +129,14 @@ fn behind(run: &Run, runs: &[Run]) -> Option<f64> {
     Some(other.confusion.accuracy() - run.confusion.accuracy())
 }
 
-/// Median time in milliseconds for one crop by itself, in the threads of the classifier; noise, which takes no longer and no
-/// shorter than pictures do.
+/// Median time of the processor in milliseconds for one crop by itself: that of a classifier of one thread, while this
+/// process does nothing else and whatever other programs do. The crop is noise, which takes as long as a picture.
 pub fn ms_per_crop(classifier: &Classifier) -> f64 {
     let mut crop = vec![0; CROP * CROP];
     Random::new(&[0; 32], "timing").fill(&mut crop);
     let crops = [crop];
     let time = |_| {
-        let start = Instant::now();
+        let start = ProcessTime::now();
         std::hint::black_box(classifier.classify_crops(&crops));
         start.elapsed().as_secs_f64() * 1e3
     };
