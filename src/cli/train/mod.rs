@@ -11,10 +11,10 @@ mod progress;
 mod record;
 mod splits;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::{classifier::Classifier, compare::Compare};
-use super::error::Failure;
+use super::{error::Failure, output::PartialFile};
 use crate::nn::training::Sources;
 
 /// Train a network
@@ -59,4 +59,11 @@ impl Train {
             Command::Compare(command) => command.run(),
         }
     }
+}
+
+/// Writes a file that may be there already, so that the old or the new one is whole at any time.
+fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let file = PartialFile::create(path, true)?;
+    file.write(content)?;
+    file.finish()
 }
