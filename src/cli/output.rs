@@ -141,16 +141,6 @@ impl Drop for PartialFile {
     }
 }
 
-/// Writes a file that may be there already, so that the old or the new one is whole at any time.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let file = PartialFile::create(path, true)?;
-    file.write(content)?;
-    file.finish()
-}
-
 /// The new name reaches the disk with its folder. Not every file system can; the file itself is safe by then.
 fn sync_folder_of(path: &Path) {
     if let Ok(folder) = File::open(folder_of(path)) {

@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use crate::{
     backend::Backend,
-    cli::{error::Failure, output},
+    cli::error::Failure,
     nn::training::{Settings, Sources, Training},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 /// # Errors
 /// If it cannot be written.
 pub fn write(training: &Training, path: &Path) -> Result<(), Failure> {
-    output::replace(path, &training.checkpoint()?)
+    super::replace(path, &training.checkpoint()?)
 }
 
 /// The training that goes on from it.

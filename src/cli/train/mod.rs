@@ -1,7 +1,7 @@
 //! `train`: makes the weights that `classify` uses, and compares the network with its peers, from a folder of photographs.
 //!
-//! Read next: `classifier`, `compare` and `evaluate` (the commands), `splits` (the photographs), `curve` and `record` (what is told of a
-//! training); what is learned is in `nn`.
+//! Read next: `classifier`, `compare` and `evaluate` (the commands), `splits` (the photographs), `curve` and `record` (what is
+//! told of a training); what is learned is in `nn`.
 
 mod checkpoint;
 mod classifier;
@@ -12,10 +12,10 @@ mod progress;
 mod record;
 mod splits;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::{classifier::Classifier, compare::Compare, evaluate::Evaluate};
-use super::error::Failure;
+use super::{error::Failure, output::PartialFile};
 use crate::nn::training::Sources;
 
 /// Train a network
@@ -62,4 +62,11 @@ impl Train {
             Command::Evaluate(command) => command.run(),
         }
     }
+}
+
+/// Writes a file that may be there already, so that the old or the new one is whole at any time.
+fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let file = PartialFile::create(path, true)?;
+    file.write(content)?;
+    file.finish()
 }

@@ -15,7 +15,7 @@ use std::{
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{Pictures, checkpoint, progress};
+use super::{Pictures, checkpoint, progress, replace};
 use crate::{
     backend::Backend,
     cli::{
@@ -92,8 +92,8 @@ impl Compare {
             runs.push(self.finished_run(&lessons, seed, network, &whose)?);
         }
         let summaries = comparison::summaries(&runs);
-        output::replace(&self.out.join("compare.json"), record::json(&lessons, &runs, &summaries).as_bytes())?;
-        output::replace(&self.out.join("compare.svg"), chart::draw(&summaries)?.as_bytes())?;
+        replace(&self.out.join("compare.json"), record::json(&lessons, &runs, &summaries).as_bytes())?;
+        replace(&self.out.join("compare.svg"), chart::draw(&summaries)?.as_bytes())?;
         output::print(&record::table(&lessons, &runs, &summaries))
     }
 
@@ -141,7 +141,7 @@ impl Compare {
         }
         let run = lessons.judge(&training)?;
         let json = serde_json::to_string_pretty(&run).expect("numbers and strings have JSON");
-        output::replace(&path, (json + "\n").as_bytes())?;
+        replace(&path, (json + "\n").as_bytes())?;
         // What is finished is not resumed.
         let _ = fs::remove_file(&checkpoint);
         Ok(run)
