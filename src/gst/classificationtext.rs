@@ -1,8 +1,8 @@
 //! `classificationtext`: what frames were taken for, as text, for `textoverlay` or a file of subtitles.
 //!
 //! ```text
-//! gst-launch-1.0 videotestsrc ! frameclassifier ! tee name=frames ! queue ! textoverlay name=preview ! autovideosink \
-//!     frames. ! queue ! classificationtext ! preview.text_sink
+//! gst-launch-1.0 videotestsrc num-buffers=30 ! frameclassifier ! tee name=frames \
+//!     frames. ! queue ! textoverlay name=preview ! autovideosink frames. ! queue ! classificationtext ! preview.text_sink
 //! ```
 //!
 //! In: raw video with the meta of [`classification`](super::classification), by `frameclassifier` or restored by `chaosdec`.
