@@ -10,8 +10,10 @@ pub enum Architecture {
     /// The paper's: AlexNet with overlapping max-pools in front of local response normalisation. It is the one that comes
     /// with the program.
     #[default]
+    #[serde(rename = "improved-alexnet")]
     ImprovedAlexNet,
     /// The same with the normalisation in front of the max-pools, as Krizhevsky et al. 2012 have it.
+    #[serde(rename = "alexnet")]
     AlexNet,
     /// Small convolutions and max-pools that do not overlap, nothing normalised.
     Cnn,
