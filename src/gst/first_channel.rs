@@ -43,11 +43,13 @@ impl Sample {
     /// That of a format's first component; `None` where it does not stand in a byte or in two.
     fn of(format: &gst_video::VideoFormatInfo) -> Option<Sample> {
         let (shift, depth) = (format.shift()[0], format.depth()[0]);
+        // The places that GStreamer tells are not always right where a sample has fewer bits than a byte (BGR16), or more and
+        // shares its bytes or words with others (r210, Y410, Y210).
+        let is_alone = format.pixel_stride()[0] == 2 || depth == 16;
         match shift + depth {
             _ if format.flags().contains(gst_video::VideoFormatFlags::COMPLEX) => None,
             8 if depth == 8 => Some(Sample::Byte),
-            // Of fewer bits the places that GStreamer tells are not always right (BGR16).
-            9..=16 if depth >= 8 => Some(Sample::Word { big_endian: !format.is_le(), shift, depth }),
+            9..=16 if depth >= 8 && is_alone => Some(Sample::Word { big_endian: !format.is_le(), shift, depth }),
             _ => None,
         }
     }

@@ -278,7 +278,7 @@ mod tests {
         let file = network::EMBEDDED;
         let description = 30;
         let numbers = file.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).expect("two lines").0 + 1;
-        for at in [3, description, numbers, file.len() - 1] {
+        for at in (description..numbers - 1).step_by(7).chain([3, numbers, file.len() - 1]) {
             let mut damaged = file.to_vec();
             damaged[at] ^= 1;
             assert!(failure(&damaged, None).contains("model"), "{at}");

@@ -210,7 +210,7 @@ impl Training {
     fn evaluate(&self, sources: &[Source], purpose: &str, turns: usize) -> Result<Evaluation> {
         // The network as it is written: half precision and all.
         let classifier = self.trainer.classifier(self.description(None))?;
-        evaluate(&classifier, sources, &self.settings, purpose, turns, &self.backend)
+        evaluate(&classifier, sources, &self.settings, purpose, turns, &self.backend, |_| ())
     }
 
     /// The model file of the network as it is now.
@@ -241,7 +241,8 @@ pub struct Evaluation {
     pub by_origin: BTreeMap<String, BTreeMap<&'static str, u64>>,
 }
 
-/// Judges a classifier by sources, each with every label `turns` times. Samples come from the seed and `purpose`.
+/// Judges a classifier by sources, each with every label `turns` times. Samples come from the seed and `purpose`. `told` hears
+/// how many more are done, of `sources.len() * turns * Label::ALL.len()`.
 ///
 /// # Errors
 /// Those of the ciphers.
@@ -252,12 +253,14 @@ pub fn evaluate(
     purpose: &str,
     turns: usize,
     backend: &Arc<dyn Backend>,
+    mut told: impl FnMut(usize),
 ) -> Result<Evaluation> {
     let mut evaluation = Evaluation { sources: sources.len(), ..Evaluation::default() };
     // By source: plain as encrypted, encrypted as plain.
     let mut mistaken = vec![[false; 2]; sources.len()];
     for batch in lessons(sources, turns).chunks(BATCH) {
         let samples = samples(sources, batch, settings, purpose, backend)?;
+        told(samples.len());
         let crops: Vec<Vec<u8>> = samples.iter().map(|sample| sample.crop.clone()).collect();
         for ((lesson, sample), told) in batch.iter().zip(&samples).zip(classifier.classify_crops(&crops)) {
             let told = told.label();

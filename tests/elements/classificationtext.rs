@@ -2,6 +2,8 @@
 
 use gstchaosveil::gst::classification::Classification;
 
+use gst::prelude::*;
+
 use crate::common::{in_time, init};
 
 /// The text is what the meta says, at the frame's time.

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use indicatif::{ProgressBar, ProgressStyle};
+
 use super::{Pictures, record};
 use crate::{
     cli::{
@@ -10,7 +12,7 @@ use crate::{
         sealing::BackendArgument,
     },
     nn::{
-        Architecture, Classifier,
+        Architecture, Classifier, Label,
         training::{Settings, evaluate},
     },
 };
@@ -64,7 +66,11 @@ impl Evaluate {
         let settings =
             Settings { network: Architecture::default(), seed: self.seed, epochs: 0, data_digest: sources.digest() };
         let turns = self.test_turns.into();
-        let evaluation = evaluate(&classifier, &sources.test, &settings, "test", turns, &self.backend.choose()?)?;
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} crops, {eta} left").expect("a valid template");
+        let progress = ProgressBar::new((sources.test.len() * turns * Label::ALL.len()) as u64).with_style(style);
+        let told = |count| progress.inc(count as u64);
+        let evaluation = evaluate(&classifier, &sources.test, &settings, "test", turns, &self.backend.choose()?, told)?;
+        progress.finish_and_clear();
         if let Some(path) = &self.json {
             let file = PartialFile::create(path, self.force)?;
             file.write(record::evaluation_json(&classifier, &settings, &evaluation).as_bytes())?;

@@ -1,8 +1,8 @@
 //! The model file: a line that says what it is, a line of JSON that describes the network, and its numbers.
 //!
 //! ```text
-//!  the line `chaosveil classifier 1`
-//!  the line {"labels": [...], "crop": 128, ..., "digest": BLAKE3 of what follows}
+//!  the line `chaosveil classifier 2`
+//!  the line {"labels": [...], "crop": 128, ..., "digest": BLAKE3 of this line with an empty one, and of the numbers}
 //!  means and variances of the planes, in single precision
 //!  kernels and matrices in half precision, offsets in single, in the order of the layers
 //! ```
@@ -28,7 +28,7 @@ use crate::{
 
 /// How files of every version begin.
 pub const KIND: &[u8] = b"chaosveil classifier ";
-const FIRST_LINE: &[u8] = b"chaosveil classifier 1\n";
+const FIRST_LINE: &[u8] = b"chaosveil classifier 2\n";
 /// Bytes of a description: more is no model file of ours.
 const MOST_DESCRIPTION: usize = 64 << 10;
 
@@ -52,7 +52,7 @@ pub struct Description {
     pub epochs: usize,
     /// Commit of the program that trained it, if known.
     pub commit: Option<String>,
-    /// BLAKE3 of the numbers, in hexadecimal digits.
+    /// BLAKE3 of this description with an empty digest, and of the numbers; in hexadecimal digits.
     pub digest: String,
 }
 
@@ -99,8 +99,9 @@ impl ModelFile {
         let description: Description =
             serde_json::from_slice(line).map_err(|error| model(&format!("its description: {error}")))?;
         let weights = weights[1..].to_vec();
-        if description.digest != blake3::hash(&weights).to_hex().as_str() {
-            return Err(model("it is damaged: its numbers do not have the digest that it names"));
+        // What is not said in the same words is damaged, too.
+        if ModelFile::to_bytes(description.clone(), &weights) != file {
+            return Err(model("it is damaged: it does not have the digest that it names"));
         }
         if description.labels != Label::ALL.map(Label::name)
             || (description.crop, &description.preprocessing[..]) != (CROP, DESCRIPTION)
@@ -112,8 +113,13 @@ impl ModelFile {
 
     /// The file.
     pub fn to_bytes(mut description: Description, weights: &[u8]) -> Vec<u8> {
-        description.digest = blake3::hash(weights).to_hex().to_string();
-        let line = serde_json::to_string(&description).expect("numbers and strings have JSON");
+        let line =
+            |description: &Description| serde_json::to_string(description).expect("numbers and strings have JSON");
+        description.digest.clear();
+        let unsigned = line(&description);
+        description.digest =
+            blake3::Hasher::new().update(unsigned.as_bytes()).update(weights).finalize().to_hex().to_string();
+        let line = line(&description);
         [FIRST_LINE, line.as_bytes(), b"\n", weights].concat()
     }
 }
