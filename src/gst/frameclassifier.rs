@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! gst-launch-1.0 -m videotestsrc num-buffers=30 ! video/x-raw,format=I420 ! frameclassifier ! fakesink
-//! gst-launch-1.0 -m videotestsrc num-buffers=30 ! frameclassifier model=animals.onnx labels=animals.txt ! fakesink
+//! ... ! frameclassifier model=animals.onnx labels=animals.txt ! ...
 //! ```
 //!
 //! A thread of its own classifies one frame of every `interval`, and of those only what comes while it has nothing to do:
