@@ -83,7 +83,8 @@ fn agreement(crop: &[u8]) -> Vec<f32> {
 pub fn neighbourhood(crop: &[u8], mut call: impl FnMut(usize, f32)) {
     let three = |at: usize| -> u16 { crop[at - 1..at + 2].iter().map(|&sample| u16::from(sample)).sum() };
     for y in 1..CROP - 1 {
-        for at in y * CROP + 1..(y + 1) * CROP - 1 {
+        for x in 1..CROP - 1 {
+            let at = y * CROP + x;
             let sum = three(at - CROP) + three(at) + three(at + CROP) - u16::from(crop[at]);
             call(at, f32::from(sum) / 8.0);
         }

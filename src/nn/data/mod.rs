@@ -7,7 +7,7 @@
 //!  source -> frame (a cut of odd size, gray or RGB) -> plain variant -> weakened or whole encryption -> crop, channel
 //! ```
 //!
-//! Read next: [`sources`] (files and splits), [`plain`] (the variants), [`weakened`] (the labels), [`tellable`] (which samples
+//! Read next: [`sources`] (files and splits), [`plain`] (the variants), [`weakened`] (the labels), `tellable` (which samples
 //! are left out).
 
 pub mod plain;

@@ -19,12 +19,14 @@ const LEAST_REPEATED: f64 = 0.1;
 pub fn is_tellable(label: Label, plain: &[u8], shown: &[u8]) -> bool {
     match label {
         Label::Encrypted => true,
-        Label::Permuted => Table::of(shown.iter().map(|&sample| (sample >> 4, sample & 15))).from_uniform() >= SHOWS,
+        Label::Permuted => {
+            Table::of(shown.iter().map(|&sample| (sample >> 4, sample & 15))).excess_over_uniform() >= SHOWS
+        }
         Label::Plain | Label::LowPlanes => are_low_bits_of_a_picture(plain),
         Label::HighPlanes => [(1, 0), (0, 1)].into_iter().any(|neighbour| {
             let mut table = Table::default();
             pairs(neighbour, |at, other| table.add(shown[at] & 15, shown[other] & 15));
-            table.from_uniform() >= SHOWS
+            table.excess_over_uniform() >= SHOWS
         }),
         Label::EcbLike => REPEATS.into_iter().any(|earlier| {
             let [mut equal, mut all] = [0usize; 2];
@@ -46,7 +48,7 @@ fn are_low_bits_of_a_picture(plain: &[u8]) -> bool {
     });
     let [low, _] = table.margins();
     chi_square(low.into_iter().map(|count| (count, table.count() / 16.0))) >= SHOWS
-        || table.from_independence() >= SHOWS
+        || table.excess_over_independence() >= SHOWS
 }
 
 /// How often each two values below 16 go together.
@@ -72,13 +74,13 @@ impl Table {
         [self.0.map(|row| row.iter().sum()), std::array::from_fn(|b| self.0.iter().map(|row| row[b]).sum())]
     }
 
-    fn from_uniform(&self) -> f64 {
+    fn excess_over_uniform(&self) -> f64 {
         let expected = self.count() / 256.0;
         chi_square(self.0.iter().flatten().map(|&count| (count, expected)))
     }
 
     /// Pearson 1900: against what the margins alone would give. Where that is under five, chi-square means little.
-    fn from_independence(&self) -> f64 {
+    fn excess_over_independence(&self) -> f64 {
         let [first, second] = self.margins();
         let all = self.count();
         let cells = (0..256).map(|at| (self.0[at / 16][at % 16], first[at / 16] * second[at % 16] / all));
