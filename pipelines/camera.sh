@@ -26,7 +26,7 @@ say "Metrics: http://127.0.0.1:${option[port]}/metrics"
 CHAOSVEIL_METRICS=127.0.0.1:${option[port]} gst-launch-1.0 -q -e "${source[@]}" ! frameclassifier ! tee name=frames \
     frames. ! queue ! chaosenc recipient-file="$recipient" guard=true ! filesink location="$recording.partial" \
     frames. ! "${preview[@]}" ! videoconvert ! textoverlay name=preview font-desc="Sans 24" ! "${sink[@]}" \
-    frames. ! queue ! classificationtext ! preview.text_sink
+    frames. ! "${preview[@]}" ! classificationtext ! preview.text_sink
 mv "$recording.partial" "$recording"
 say "Recorded: $recording   what is in it: chaosveil inspect -i $identity $recording"
 say "Decrypted: chaosveil decrypt -i $identity $recording -o decrypted.mkv"

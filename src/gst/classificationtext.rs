@@ -22,7 +22,8 @@ glib::wrapper! {
 /// What is shown of a frame; never empty, which `textoverlay` would wait for longer.
 fn text(buffer: &gst::BufferRef) -> String {
     match Classification::of(buffer) {
-        Some(told) => format!("{} {:.2}", told.label, told.confidence),
+        // Whoever may seal for us chooses the label.
+        Some(told) => format!("{} {:.2}", told.label.escape_debug(), told.confidence),
         None => " ".into(),
     }
 }

@@ -107,7 +107,7 @@ fn classify_all(mut model: Model, frames: &Receiver<Frame>, back: &Sender<Frame>
 fn classify(model: &mut Model, frame: &Frame) -> Result<Classification> {
     let model_digest = model.digest().to_owned();
     let told = catch_unwind(AssertUnwindSafe(|| {
-        let told = model.glance(&frame.picture)?;
+        let told = model.classify(&frame.picture)?;
         Ok((told.label.to_owned(), told.confidence.into()))
     }));
     let (label, confidence) = told.unwrap_or_else(|_| Err(Error::Model("the network panicked".into())))?;

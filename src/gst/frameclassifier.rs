@@ -64,6 +64,8 @@ struct Run {
     view: View,
     /// None for frames that cannot be looked at.
     viewer: Option<Viewer>,
+    /// How often the network has looked.
+    looks: usize,
     last: Option<Instant>,
 }
 
@@ -77,10 +79,10 @@ impl Run {
         }
         let taken = self.classifying.offer(|frame| {
             (frame.number, frame.pts) = (number, buffer.pts());
-            viewer.look(buffer, &mut frame.picture)
+            viewer.glimpse(buffer, self.looks, &mut frame.picture)
         });
         match taken {
-            Ok(true) => self.last = Some(now),
+            Ok(true) => (self.looks, self.last) = (self.looks + 1, Some(now)),
             // It is busy: the next frame is newer.
             Ok(false) | Err(_) => record.skip(),
         }
@@ -280,7 +282,7 @@ mod imp {
             let record = Arc::new(Record::new(&self.obj().name()));
             *lock(&self.record) = record.clone();
             let classifying = Classifying::start(model, record, tell(&self.obj()))?;
-            *lock(&self.run) = Some(Run { classifying, view, viewer: None, last: None });
+            *lock(&self.run) = Some(Run { classifying, view, viewer: None, looks: 0, last: None });
             Ok(())
         }
 

@@ -8,10 +8,16 @@
 use gst_video::prelude::*;
 
 use super::{
-    first_channel,
-    video::{Content, RawVideo},
+    first_channel::{self, Channel},
+    video::{self, Content, RawVideo},
 };
-use crate::{Error, Result, analysis::picture::Picture, nn::View, seal::CipherPicture};
+use crate::{
+    Error, Result,
+    analysis::picture::Picture,
+    frame,
+    nn::{View, crop, crop_places, preprocessing::CROP},
+    seal::CipherPicture,
+};
 
 /// Samples a side of what is unpacked: three crops of the network.
 const MIDDLE: u32 = 384;
@@ -61,8 +67,7 @@ impl Viewer {
     pub fn look(&mut self, buffer: &gst::BufferRef, picture: &mut Picture) -> Result<()> {
         match self {
             Viewer::Channel { raw, picture: headers, bytes } => {
-                let channel = first_channel::collect(buffer, raw, headers, bytes)?
-                    .ok_or_else(|| Error::Geometry("a row without a sample".into()))?;
+                let channel = first_channel::collect(buffer, raw, headers, bytes)?.ok_or_else(no_sample)?;
                 picture.channels = 1;
                 picture.width = channel.samples(bytes, &mut picture.bytes);
                 picture.height = picture.bytes.len().checked_div(picture.width).unwrap_or(0);
@@ -71,10 +76,41 @@ impl Viewer {
             Viewer::Middle(middle) => middle.look(buffer, picture),
         }
     }
+
+    /// The same for a frame of many: for networks of ours one crop of it, the next with each `number`, and no more of the
+    /// frame is copied.
+    ///
+    /// # Errors
+    /// Those of [`Viewer::look`].
+    pub fn glimpse(&mut self, buffer: &gst::BufferRef, number: usize, picture: &mut Picture) -> Result<()> {
+        let place = |width, height| crop_places(width, height).map(|places| places[number % places.len()]);
+        picture.bytes = match self {
+            Viewer::Channel { raw, picture: headers, .. } => video::read_planes(buffer, raw, |planes| {
+                let layout = headers.read_headers(&raw.layout, planes).unwrap_or_else(|_| raw.layout.clone());
+                let channel = Channel::of(raw, &layout).ok_or_else(no_sample)?;
+                let (width, height) = channel.size();
+                channel.crop(frame::View::Rows(&layout, planes), place(width, height)?, CROP)
+            })?,
+            Viewer::Middle(middle) => {
+                middle.look(buffer, picture)?;
+                if !middle.is_first_channel {
+                    return Ok(());
+                }
+                crop(picture, place(picture.width, picture.height)?, 0)
+            }
+        };
+        (picture.width, picture.height, picture.channels) = (CROP, CROP, 1);
+        Ok(())
+    }
+}
+
+fn no_sample() -> Error {
+    Error::Geometry("a row without a sample".into())
 }
 
 /// The middle of frames, converted by GStreamer.
 pub struct Middle {
+    is_first_channel: bool,
     converter: gst_video::VideoConverter,
     from: gst_video::VideoInfo,
     to: gst_video::VideoInfo,
@@ -121,7 +157,8 @@ impl Middle {
         let converter = gst_video::VideoConverter::new(&from, &to, Some(how)).map_err(impossible)?;
         let converted = gst::Buffer::with_size(to.size()).map_err(impossible)?;
         let pixel_bytes = to.format_info().pixel_stride()[0] as usize;
-        Ok(Middle { converter, from, to, converted, pixel_bytes, taken })
+        let is_first_channel = matches!(view, View::FirstChannel { .. });
+        Ok(Middle { is_first_channel, converter, from, to, converted, pixel_bytes, taken })
     }
 
     fn look(&mut self, buffer: &gst::BufferRef, picture: &mut Picture) -> Result<()> {
@@ -158,7 +195,7 @@ fn as_picture(info: &gst_video::VideoInfo) -> Result<gst_video::VideoInfo, gst::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Format;
+    use crate::{analysis::random::Random, frame::Format};
 
     const WIDTH: u32 = 134;
     const HEIGHT: u32 = 132;
@@ -233,6 +270,33 @@ mod tests {
         assert!(read_here > 80, "{read_here} formats are read without conversion");
     }
 
+    /// A glimpse is a crop of what a look sees, at each place in turn, read here or converted.
+    #[test]
+    fn glimpses_are_crops() {
+        gst::init().expect("GStreamer starts");
+        for format in ["I420", "RGB", "P010_10LE", "v210", "RGB16"] {
+            let format: gst_video::VideoFormat = format.parse().expect("GStreamer's");
+            let (small, _) = frame(format);
+            let info = gst_video::VideoInfo::builder(format, 2 * WIDTH, HEIGHT).colorimetry(&small.colorimetry());
+            let info = info.build().expect("valid");
+            let mut bytes = vec![0; info.size()];
+            Random::new(&[1; 32], "glimpse").fill(&mut bytes);
+            let buffer = gst::Buffer::from_slice(bytes);
+            let (whole, _) = look(&info, &buffer, View::FirstChannel { side: CROP });
+            let places = [0, 2 * WIDTH as usize - CROP];
+            let mut viewer =
+                Viewer::new(&info.to_caps().expect("caps"), View::FirstChannel { side: CROP }).expect("large");
+            let mut picture = Picture { width: 0, height: 0, channels: 0, bytes: Vec::new() };
+            for number in 0..4 {
+                viewer.glimpse(&buffer, number, &mut picture).expect("as its caps say");
+                let left = places[number % 2];
+                let rows = whole.bytes.chunks(whole.width).skip(2).take(CROP);
+                let expected: Vec<u8> = rows.flat_map(|row| &row[left..left + CROP]).copied().collect();
+                assert_eq!((picture.shape(), &picture.bytes), ((CROP, CROP, 1), &expected), "{format} {number}");
+            }
+        }
+    }
+
     /// By hand: v210 holds in its first word blue difference, luma and red difference of ten bits each.
     #[test]
     fn v210_by_hand() {
@@ -241,7 +305,8 @@ mod tests {
         let mut bytes = vec![0u8; info.size()];
         let word = 512u32 | 0x2ab << 10 | 512 << 20;
         bytes[..4].copy_from_slice(&word.to_le_bytes());
-        let (picture, _) = look(&info, &gst::Buffer::from_slice(bytes), View::FirstChannel { side: 128 });
+        let buffer = gst::Buffer::from_slice(bytes);
+        let (picture, _) = look(&info, &buffer, View::FirstChannel { side: 128 });
         assert_eq!(picture.bytes[..2], [(0x2ab >> 2) as u8, 0]);
     }
 

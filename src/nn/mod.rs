@@ -30,4 +30,4 @@ pub mod training;
 
 pub use label::Label;
 pub use model::{Model, Told, View};
-pub use network::{Architecture, Classifier, Prediction};
+pub use network::{Architecture, Classifier, Prediction, crop, crop_places};

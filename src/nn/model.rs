@@ -4,13 +4,12 @@
 use std::{fs::File, io::Read, path::Path};
 
 use super::{Classifier, Label, network};
-use crate::{Error, Result, analysis::picture::Picture};
+use crate::{Error, Result, analysis::picture::Picture, seal::limits::LABEL_BYTES};
 
 /// Bytes of a model file. Networks that keep up with video are far smaller.
 const MOST_FILE: u64 = 128 << 20;
-/// Bytes of a file of labels, and of one label.
+/// Bytes of a file of labels.
 const MOST_LABELS: u64 = 1 << 20;
-const MOST_LABEL: usize = 128;
 
 /// What a model looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +47,6 @@ pub(super) trait Engine: Send {
     fn view(&self) -> View;
     /// What it gives for each label: numbers between 0 and 1 that sum up to 1.
     fn probabilities(&mut self, picture: &Picture) -> Result<Vec<f32>>;
-    /// The same for a frame of many, as fast as may be.
-    fn glance(&mut self, picture: &Picture) -> Result<Vec<f32>> {
-        self.probabilities(picture)
-    }
     /// From now on a GPU computes.
     fn use_cuda(&mut self) -> Result<()> {
         Err(Error::Model("only networks of this program run on CUDA".into()))
@@ -153,20 +148,9 @@ impl Model {
     pub fn classify(&mut self, picture: &Picture) -> Result<Told<'_>> {
         self.view().check(picture.width, picture.height)?;
         let probabilities = self.engine.probabilities(picture)?;
-        self.told(probabilities)
-    }
-
-    /// Classifies a frame of many: a network of ours by one crop, elsewhere each time.
-    ///
-    /// # Errors
-    /// Those of [`Model::classify`].
-    pub fn glance(&mut self, picture: &Picture) -> Result<Told<'_>> {
-        self.view().check(picture.width, picture.height)?;
-        let probabilities = self.engine.glance(picture)?;
-        self.told(probabilities)
-    }
-
-    fn told(&self, probabilities: Vec<f32>) -> Result<Told<'_>> {
+        if !probabilities.iter().all(|probability| probability.is_finite()) {
+            return Err(Error::Model("it gives numbers that are none".into()));
+        }
         let best = probabilities.iter().zip(&self.labels).max_by(|(a, _), (b, _)| a.total_cmp(b));
         let (&confidence, label) = best.ok_or_else(|| Error::Model("it gives no output".into()))?;
         Ok(Told { label, confidence })
@@ -205,10 +189,6 @@ impl Engine for Classifier {
         Ok(Classifier::classify(self, picture)?.probabilities.to_vec())
     }
 
-    fn glance(&mut self, picture: &Picture) -> Result<Vec<f32>> {
-        Ok(Classifier::glance(self, picture)?.probabilities.to_vec())
-    }
-
     fn use_cuda(&mut self) -> Result<()> {
         Classifier::use_cuda(self)
     }
@@ -235,9 +215,9 @@ fn read_labels(path: &Path, outputs: usize) -> Result<Vec<String>> {
     let wrong = |reason: String| Error::Model(format!("labels {}: {reason}", path.display()));
     let text = String::from_utf8(read(path, MOST_LABELS)?).map_err(|_| wrong("no text in UTF-8".into()))?;
     let labels: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
-    let is_bad = |label: &String| label.is_empty() || label.len() > MOST_LABEL || label.contains(char::is_control);
+    let is_bad = |label: &String| label.is_empty() || label.len() > LABEL_BYTES || label.contains(char::is_control);
     if let Some(number) = labels.iter().position(is_bad) {
-        return Err(wrong(format!("line {} is no label of 1 to {MOST_LABEL} bytes", number + 1)));
+        return Err(wrong(format!("line {} is no label of 1 to {LABEL_BYTES} bytes", number + 1)));
     }
     match labels.len() == outputs {
         true => Ok(labels),
@@ -306,7 +286,7 @@ mod tests {
             let error = read(text).expect_err("refused").to_string();
             assert!(error.contains(message), "{error}");
         }
-        let long = [&[b'x'; 200][..], b"\nb"].concat();
+        let long = [&[b'x'; 256][..], b"\nb"].concat();
         assert!(read(&long).is_err());
     }
 }

@@ -24,7 +24,7 @@ const RATE: f64 = 1e-3;
 const WARM_UP: usize = 200;
 /// Sources whose samples the input is normalised by at first.
 const FIRST: usize = 50;
-const FIRST_LINE: &[u8] = b"chaosveil training 1\n";
+const FIRST_LINE: &[u8] = b"chaosveil training 2\n";
 
 /// What training depends on, beside the program and the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,11 @@ pub struct Training {
     pub history: Vec<Epoch>,
 }
 
+/// BLAKE3 of all of a checkpoint that follows it, in hexadecimal digits.
+fn digest_of(line: &[u8], states: &[u8]) -> String {
+    blake3::Hasher::new().update(line).update(states).finalize().to_hex().to_string()
+}
+
 /// What stands in a checkpoint in front of the states.
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
@@ -84,8 +89,6 @@ struct Checkpoint {
     history: Vec<Epoch>,
     /// Bytes of each of the trainer's states.
     lengths: [usize; 3],
-    /// BLAKE3 of all, in hexadecimal digits.
-    digest: String,
 }
 
 impl Training {
@@ -118,12 +121,14 @@ impl Training {
     ) -> Result<Training> {
         let wrong = |reason: &str| Error::Model(format!("checkpoint: {reason}"));
         let rest = checkpoint.strip_prefix(FIRST_LINE).ok_or_else(|| wrong("it is none of this version"))?;
-        let end = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| wrong("it is cut off"))?;
-        let states = &rest[end + 1..];
-        let read: Checkpoint = serde_json::from_slice(&rest[..end]).map_err(|error| wrong(&error.to_string()))?;
-        if read.digest != blake3::hash(states).to_hex().as_str() {
+        let mut lines = rest.splitn(3, |&byte| byte == b'\n');
+        let (Some(digest), Some(line), Some(states)) = (lines.next(), lines.next(), lines.next()) else {
+            return Err(wrong("it is cut off"));
+        };
+        if digest != digest_of(line, states).as_bytes() {
             return Err(wrong("it is damaged"));
         }
+        let read: Checkpoint = serde_json::from_slice(line).map_err(|error| wrong(&error.to_string()))?;
         if read.settings != settings {
             return Err(wrong("it is of another network, seed, number of epochs or folder of pictures"));
         }
@@ -146,10 +151,10 @@ impl Training {
         let states = self.trainer.state()?;
         let lengths = states.each_ref().map(Vec::len);
         let states = states.concat();
-        let digest = blake3::hash(&states).to_hex().to_string();
-        let checkpoint = Checkpoint { settings: self.settings.clone(), history: self.history.clone(), lengths, digest };
+        let checkpoint = Checkpoint { settings: self.settings.clone(), history: self.history.clone(), lengths };
         let line = serde_json::to_string(&checkpoint).map_err(|error| Error::Model(format!("checkpoint: {error}")))?;
-        Ok([FIRST_LINE, line.as_bytes(), b"\n", &states].concat())
+        let digest = digest_of(line.as_bytes(), &states);
+        Ok([FIRST_LINE, digest.as_bytes(), b"\n", line.as_bytes(), b"\n", &states].concat())
     }
 
     /// What it was begun with.
@@ -369,9 +374,12 @@ mod tests {
             Ok(_) => panic!("a bad checkpoint was taken"),
         };
         assert!(reason(settings(2), &good).contains("another network, seed"));
-        let mut flipped = good.clone();
-        *flipped.last_mut().expect("not empty") ^= 1;
-        assert!(reason(settings(1), &flipped).contains("damaged"));
+        let of_description = good.iter().position(|&byte| byte == b'{').expect("JSON") + 30;
+        for at in [FIRST_LINE.len(), of_description, good.len() - 1] {
+            let mut flipped = good.clone();
+            flipped[at] ^= 1;
+            assert!(reason(settings(1), &flipped).contains("damaged"), "{at}");
+        }
         for length in [0, 10, 40, good.len() - 1] {
             reason(settings(1), &good[..length]);
         }

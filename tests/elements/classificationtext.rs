@@ -12,10 +12,10 @@ fn labels_become_text() {
     in_time(|| {
         init();
         let told =
-            Classification { label: "ecb-like".into(), confidence: 0.876, model_digest: "0".repeat(64), frame: 3 };
+            Classification { label: "ecb\nlike".into(), confidence: 0.876, model_digest: "0".repeat(64), frame: 3 };
         let mut harness = gst_check::Harness::new("classificationtext");
         harness.set_src_caps_str("video/x-raw,format=GRAY8,width=8,height=8,framerate=25/1");
-        for (number, expected) in [(0, " "), (1, "ecb-like 0.88")] {
+        for (number, expected) in [(0, " "), (1, "ecb\\nlike 0.88")] {
             let mut buffer = gst::Buffer::from_mut_slice([7u8; 64]);
             let owned = buffer.get_mut().expect("one owner");
             owned.set_pts(number * 40 * gst::ClockTime::MSECOND);

@@ -84,6 +84,20 @@ def growing():
     kernel = constant("kernel", np.ones((1, 3, 64, 64)))
     conv = helper.make_node("Conv", ["x", "kernel"], ["big"], pads=[2000] * 4)
     yield "padded", with_constant([conv], [kernel])
+    near = constant("near", [0, 0, 240, 240, 0, 0, 240, 240], np.int64)
+    transposed = [
+        helper.make_node("Pad", ["x", "near"], ["padded"]),
+        helper.make_node("ConvTranspose", ["padded", "wide"], ["big"]),
+    ]
+    yield "transposed", with_constant(transposed, [near, constant("wide", np.zeros((3, 1, 64, 64)))])
+    pool = helper.make_node("MaxPool", ["x"], ["big"], kernel_shape=[2048, 2048], pads=[2047] * 4)
+    yield "comparisons", with_constant([pool], [])
+    steps, channels = constant("steps", [1024, 1, 3], np.int64), [constant(n, np.zeros((1, 4, w))) for n, w in (("w", 3), ("r", 1))]
+    recurrent = [
+        helper.make_node("Reshape", ["x", "steps"], ["sequence"]),
+        helper.make_node("LSTM", ["sequence", "w", "r"], ["big"], hidden_size=1),
+    ]
+    yield "recurrent", with_constant(recurrent, [steps, *channels])
     pads = constant("far", [0, 0, 10**6, 10**6, 0, 0, 10**6, 10**6], np.int64)
     yield "pad", with_constant([helper.make_node("Pad", ["x", "far"], ["big"])], [pads])
 

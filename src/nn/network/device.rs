@@ -3,7 +3,11 @@
 use std::sync::OnceLock;
 
 use super::{CROP, Classifier};
-use crate::{Error, Result, analysis::random::Random};
+use crate::{
+    Error, Result,
+    analysis::random::Random,
+    nn::{Label, preprocessing::PLANES},
+};
 
 /// Most by which a probability of a GPU differs from the processor's: it may multiply with fewer bits.
 const MOST_DIFFERENCE: f32 = 0.02;
@@ -29,8 +33,13 @@ impl Trusted {
         if self.failure.get().is_some() {
             return None;
         }
-        let failed = |failure| _ = self.failure.set(failure);
-        self.device.probabilities(planes).map_err(failed).ok()
+        let count = planes.len() / (PLANES * CROP * CROP) * Label::ALL.len();
+        let is_sane = |told: &Vec<f32>| told.len() == count && told.iter().all(|one| (0.0..=1.0).contains(one));
+        let told = self.device.probabilities(planes).and_then(|told| match is_sane(&told) {
+            true => Ok(told),
+            false => Err("it gives no probabilities".into()),
+        });
+        told.map_err(|failure| _ = self.failure.set(failure)).ok()
     }
 }
 
@@ -120,17 +129,24 @@ mod tests {
 
     #[test]
     fn a_device_that_fails_is_not_asked_again() {
-        let mut classifier = classifier();
         let crops = [vec![7; CROP * CROP]];
-        let ours = classifier.classify_crops(&crops);
         let theirs = vec![0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-        let device = answers(vec![Ok(right()), Ok(theirs.clone()), Err("it fell off the bus".into())]);
-        classifier.trust(device).expect("it gives what the processor gives");
-        assert_eq!(classifier.classify_crops(&crops)[0].probabilities.to_vec(), theirs);
-        assert_eq!(classifier.trouble(), None);
-        for _ in 0..2 {
-            assert_eq!(classifier.classify_crops(&crops), ours);
-            assert_eq!(classifier.trouble(), Some("it fell off the bus"));
+        let nothing = "it gives no probabilities";
+        for (failure, trouble) in [
+            (Err("it fell off the bus".into()), "it fell off the bus"),
+            (Ok(vec![f32::NAN; 6]), nothing),
+            (Ok(Vec::new()), nothing),
+        ] {
+            let mut classifier = classifier();
+            let ours = classifier.classify_crops(&crops);
+            let device = answers(vec![Ok(right()), Ok(theirs.clone()), failure]);
+            classifier.trust(device).expect("it gives what the processor gives");
+            assert_eq!(classifier.classify_crops(&crops)[0].probabilities.to_vec(), theirs);
+            assert_eq!(classifier.trouble(), None);
+            for _ in 0..2 {
+                assert_eq!(classifier.classify_crops(&crops), ours);
+                assert_eq!(classifier.trouble(), Some(trouble));
+            }
         }
     }
 }

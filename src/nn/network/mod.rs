@@ -28,7 +28,7 @@ use burn::{
 pub use self::{architecture::Architecture, trainer::Trainer, weights::Description};
 use self::{device::Trusted, model::Network, weights::ModelFile};
 use super::{
-    Label,
+    Label, View,
     preprocessing::{CROP, PLANES, Statistics, planes},
 };
 use crate::{Error, Result, analysis::picture::Picture};
@@ -71,8 +71,6 @@ pub struct Classifier {
     threads: rayon::ThreadPool,
     /// Asked in place of the processor.
     device: Option<Trusted>,
-    /// Frames that were glanced at.
-    glances: usize,
 }
 
 impl Classifier {
@@ -96,7 +94,7 @@ impl Classifier {
     pub fn from_bytes(file: &[u8], threads: usize) -> Result<Classifier> {
         let ModelFile { description, weights } = ModelFile::read(file)?;
         let (statistics, network) = weights::fill(description.network, &weights, &Default::default())?;
-        Ok(Classifier { network, statistics, description, threads: pool(threads)?, device: None, glances: 0 })
+        Ok(Classifier { network, statistics, description, threads: pool(threads)?, device: None })
     }
 
     /// What is said of it in its file.
@@ -115,7 +113,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::Geometry`] if it is smaller than a crop: pictures are never resized.
     pub fn classify(&self, picture: &Picture) -> Result<Prediction> {
-        let places = crop_places(picture)?;
+        let places = crop_places(picture.width, picture.height)?;
         let channels = picture.channels;
         let crops: Vec<Vec<u8>> = (0..places.len().max(channels))
             .map(|number| crop(picture, places[number % places.len()], number % channels))
@@ -123,19 +121,6 @@ impl Classifier {
         let told = self.classify_crops(&crops);
         let mean = |index: usize| told.iter().map(|one| one.probabilities[index]).sum::<f32>() / told.len() as f32;
         Ok(Prediction { probabilities: std::array::from_fn(mean) })
-    }
-
-    /// Classifies a frame of many by one crop, the next of those of [`Classifier::classify`] each time: fast, and after nine
-    /// frames the whole picture was seen.
-    ///
-    /// # Errors
-    /// Those of [`Classifier::classify`].
-    pub fn glance(&mut self, picture: &Picture) -> Result<Prediction> {
-        let places = crop_places(picture)?;
-        let number = self.glances;
-        self.glances += 1;
-        let crop = crop(picture, places[number % places.len()], number % picture.channels);
-        Ok(self.classify_crops(&[crop])[0])
     }
 
     /// Classifies crops of `CROP * CROP` samples of one channel.
@@ -167,17 +152,12 @@ fn probabilities<B: Backend>(network: &Network<B>, planes: Vec<f32>) -> Vec<f32>
     softmax(network.forward(input(planes)), 1).into_data().iter().collect()
 }
 
-/// Where the crops of a picture begin, row by row.
+/// Where the crops of a picture begin, as column and row.
 ///
 /// # Errors
 /// [`Error::Geometry`] if it is smaller than one: pictures are never resized.
-fn crop_places(picture: &Picture) -> Result<Vec<(usize, usize)>> {
-    let Picture { width, height, .. } = *picture;
-    if width < CROP || height < CROP {
-        return Err(Error::Geometry(format!(
-            "{width} x {height} is too small to be classified; it takes {CROP} x {CROP}"
-        )));
-    }
+pub fn crop_places(width: usize, height: usize) -> Result<Vec<(usize, usize)>> {
+    View::FirstChannel { side: CROP }.check(width, height)?;
     Ok(places(height).into_iter().flat_map(|top| places(width).into_iter().map(move |left| (left, top))).collect())
 }
 
@@ -187,7 +167,8 @@ fn places(side: usize) -> Vec<usize> {
     (0..count).map(|i| if count > 1 { i * (side - CROP) / (count - 1) } else { (side - CROP) / 2 }).collect()
 }
 
-fn crop(picture: &Picture, (left, top): (usize, usize), channel: usize) -> Vec<u8> {
+/// One channel of a square of a picture; the picture is at least as large.
+pub fn crop(picture: &Picture, (left, top): (usize, usize), channel: usize) -> Vec<u8> {
     let (width, _, channels) = picture.shape();
     let rows = picture.bytes.chunks_exact(width * channels).skip(top).take(CROP);
     rows.flat_map(|row| row[left * channels..(left + CROP) * channels].iter().skip(channel).step_by(channels))

@@ -35,8 +35,7 @@ const MOST_DESCRIPTION: usize = 64 << 10;
 /// What is said of a network in its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// Which network it is; where nothing is said, the improved AlexNet.
-    #[serde(default)]
+    /// Which network it is.
     pub network: Architecture,
     /// Names of the outputs.
     pub labels: Vec<String>,

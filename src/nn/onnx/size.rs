@@ -5,7 +5,10 @@ use tract_onnx::{
     tract_core::{
         internal::{Cost, DimLike, bail, ensure, format_err},
         model::order::eval_order_for_nodes,
-        ops::cnn::Conv,
+        ops::{
+            cnn::{Conv, Deconv, MaxPool, PoolSpec, SumPool},
+            scan::Scan,
+        },
     },
     tract_hir::infer::{Factoid, InferenceFact},
 };
@@ -14,7 +17,7 @@ use tract_onnx::{
 /// few at a time.
 const MOST_NUMBERS: usize = 1 << 26;
 const MOST_TOGETHER: usize = 1 << 29;
-/// Multiplications for one picture: VGG-16 takes 1.6e10.
+/// Multiplications, and comparisons of pools, for one picture: VGG-16 takes 1.6e10.
 const MOST_PRODUCTS: usize = 1 << 35;
 
 /// Infers the shapes of a graph, node after node, and computes its constants, none of which is made before it is known to be
@@ -56,17 +59,30 @@ pub fn check(model: &TypedModel) -> TractResult<()> {
                 products = products.saturating_add(count.to_usize().unwrap_or(usize::MAX));
             }
         }
+        ensure!(!node.op_is::<Scan>(), "`{}` is recurrent; such networks are not taken", node.name);
+        let count = |shape: Option<&[usize]>| shape.unwrap_or(&[]).iter().product::<usize>();
+        let outputs = count(node.outputs[0].fact.shape.as_concrete());
+        let kernel = |pool: &PoolSpec| pool.kernel_shape.iter().product::<usize>();
         if let Some(conv) = node.op_as::<Conv>() {
             // What a convolution is multiplied with: each place of its output sees a kernel of each channel.
-            let places = node.outputs[0].fact.shape.as_concrete().unwrap_or(&[]).iter().product::<usize>()
-                / conv.pool_spec.output_channels.max(1);
-            let seen = conv.pool_spec.kernel_shape.iter().product::<usize>() * conv.pool_spec.input_channels;
-            sum.add(&[places, seen], &node.name)?;
+            let places = outputs / conv.pool_spec.output_channels.max(1);
+            sum.add(&[places, kernel(&conv.pool_spec) * conv.pool_spec.input_channels], &node.name)?;
+        }
+        if let Some(deconv) = node.op_as::<Deconv>() {
+            // What a transposed one comes to before its parts are added: each place of its input makes a kernel of each channel.
+            let (pool, inputs) = (&deconv.pool_spec, count(inputs[0].shape.as_concrete()));
+            let [places, made] = [inputs / pool.input_channels.max(1), kernel(pool) * pool.output_channels];
+            sum.add(&[places, made], &node.name)?;
+            products = products.saturating_add((places * made).saturating_mul(pool.input_channels));
+        }
+        let pool = node.op_as::<MaxPool>().map(|op| &op.pool_spec).or(node.op_as::<SumPool>().map(|op| &op.pool_spec));
+        if let Some(pool) = pool {
+            products = products.saturating_add(outputs.saturating_mul(kernel(pool)));
         }
     }
     ensure!(
         products <= MOST_PRODUCTS,
-        "it takes {products} multiplications for one picture, more than {MOST_PRODUCTS}"
+        "it takes {products} multiplications or comparisons for one picture, more than {MOST_PRODUCTS}"
     );
     Ok(())
 }

@@ -59,7 +59,7 @@ pub struct Compare {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     test_turns: Option<u16>,
     /// Go on with what is in the folder
-    #[arg(long)]
+    #[arg(long, conflicts_with = "force")]
     resume: bool,
     /// Begin anew, whatever is in the folder
     #[arg(long)]
