@@ -31,7 +31,7 @@
 use std::fmt;
 
 use super::histogram;
-use crate::{Result, frame::View};
+use crate::{Error, Result, frame::View};
 
 /// Bytes of a frame that are looked at, at most; all of a smaller one.
 pub const SAMPLE_BYTES: usize = RUNS * RUN_BYTES;
@@ -133,8 +133,11 @@ impl Inspector {
     /// Frames of fewer than six bytes show no statistic that would be suspicious, whatever is in them.
     ///
     /// # Errors
-    /// [`Error::Geometry`](crate::Error::Geometry) where one of them is shorter than it should be.
+    /// [`Error::Geometry`] where one is longer than the other, or than what holds it.
     pub fn inspect(&mut self, number: u64, clear: View, sealed: View) -> Result<[Evidence; STATISTICS]> {
+        if clear.payload_bytes() != sealed.payload_bytes() {
+            return Err(Error::Geometry("the payload is not as long as the frame".into()));
+        }
         let sample = Sample::new(number, sealed.payload_bytes());
         sample.copy(clear, &mut self.clear)?;
         sample.copy(sealed, &mut self.sealed)?;
@@ -317,8 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn fail_a_frame_that_is_too_short() {
-        let bytes = noise(1, 1000);
-        assert!(Inspector::default().inspect(0, View::Together(&bytes[..999]), View::Together(&bytes)).is_err());
+    fn fail_payloads_of_another_length() {
+        for len in [1, 1000, 100_000] {
+            let bytes = noise(1, len);
+            let (whole, shorter) = (View::Together(&bytes), View::Together(&bytes[..len - 1]));
+            for (clear, sealed) in [(whole, shorter), (shorter, whole)] {
+                let refused = Inspector::default().inspect(0, clear, sealed);
+                assert!(matches!(refused, Err(Error::Geometry(_))), "{len}");
+            }
+        }
     }
 }
