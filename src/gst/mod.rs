@@ -7,6 +7,7 @@
 //! is its network. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms
 //! and this crate's. Read next: `runner`, `encrypter`.
 
+mod alarm;
 pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
