@@ -6,7 +6,7 @@
 //! be judged, and pass.
 //!
 //! Raw video of at least 128 x 128 whose samples stand in a byte or two each, in builds with feature `nn`: the network looks on too, see
-//! `watch`. It sees the first frame before that is pushed, and later ones while they leave already.
+//! `watch`. It sees the first such frame before that or another is pushed, and later ones while they leave already.
 //!
 //! A guard finds faults: a stage or an AEAD that was left out or is broken. It is no proof that what passes is secret.
 

@@ -8,10 +8,11 @@
 //! took none for plain: `n` is above 6,600 (95 %), `n^4` above 10^15. Other labels are no alarm: it took one in 28 for `ecb-like`
 //! or `high-planes`, and what is so is found by the statistics.
 //!
-//! The first frame waits for its look, so that it is not pushed where it shows four squares that look plain. Later frames do
-//! not wait: those that the network judges have left by then, and so have some after them.
+//! The first frame that is large enough waits for its look, and those that other workers have in hand wait with it, so that
+//! none is pushed where it shows four squares that look plain. Later frames do not wait: those that the network judges have left by then, and so have some after them.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -42,6 +43,8 @@ struct Look {
 /// How it stands with the network.
 #[derive(Default)]
 struct State {
+    /// A look is being taken.
+    busy: AtomicBool,
     /// The last square looked plain.
     suspicious: AtomicBool,
     /// There will be no more verdicts.
@@ -56,6 +59,7 @@ pub struct Watch {
     state: Arc<State>,
     alarm: Alarm,
     interval: Duration,
+    /// When a frame was last shown.
     last: Mutex<Option<Instant>>,
 }
 
@@ -82,7 +86,11 @@ impl Watch {
         let (told, raised) = (state.clone(), alarm.clone());
         let thread = std::thread::Builder::new()
             .name("chaosenc-guard".into())
-            .spawn(move || look_on(&receiver, looks_plain, &told, &raised))
+            .spawn(move || {
+                // What it panicked of has been reported.
+                let _ = catch_unwind(AssertUnwindSafe(|| look_on(&receiver, looks_plain, &told, &raised)));
+                told.ended.store(true, Relaxed);
+            })
             .map_err(|source| Error::Io { what: "starting the guard's thread".into(), source })?;
         Ok(Watch { looks: Some(looks), thread: Some(thread), state, alarm, interval, last: Mutex::default() })
     }
@@ -104,27 +112,33 @@ impl Watch {
     /// # Errors
     /// As [`Watch::verdict`].
     pub fn look(&self, frame: u64, sealed: View, channel: &Channel) -> Result<()> {
+        // Held until the first frame has been seen: no other passes before.
+        let mut last = lock(&self.last);
         self.verdict()?;
-        let Some(is_first) = self.take_turn() else { return Ok(()) };
+        if !last.is_none_or(|last| self.is_due(last)) {
+            return Ok(());
+        }
         let squares = squares(frame, sealed, channel)?;
         let Some(looks) = self.looks.as_ref().filter(|_| !squares.is_empty()) else { return Ok(()) };
-        let is_there = if is_first {
+        if last.is_none() {
             let (seen, wait) = crossbeam_channel::bounded(1);
-            looks.send(Look { frame, squares, seen: Some(seen) }).is_ok() && wait.recv().is_ok()
+            looks.send(Look { frame, squares, seen: Some(seen) }).map_err(|_| ENDED)?;
+            wait.recv().map_err(|_| ENDED)?;
         } else {
-            // Where it is busy, a later frame is newer.
-            let sent = looks.try_send(Look { frame, squares, seen: None });
-            !matches!(sent, Err(TrySendError::Disconnected(_)))
-        };
-        self.state.ended.fetch_or(!is_there, Relaxed);
+            match looks.try_send(Look { frame, squares, seen: None }) {
+                Ok(()) => {}
+                // A later frame is newer.
+                Err(TrySendError::Full(_)) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => return Err(ENDED),
+            }
+        }
+        *last = Some(Instant::now());
         self.verdict()
     }
 
-    /// Whether this is the first frame that is shown; `None` if it is not time for one.
-    fn take_turn(&self) -> Option<bool> {
-        let (mut last, now) = (lock(&self.last), Instant::now());
-        let due = |last: Instant| self.state.suspicious.load(Relaxed) || now - last >= self.interval;
-        last.is_none_or(due).then(|| last.replace(now).is_none())
+    fn is_due(&self, last: Instant) -> bool {
+        let State { busy, suspicious, .. } = &*self.state;
+        !busy.load(Relaxed) && (suspicious.load(Relaxed) || last.elapsed() >= self.interval)
     }
 }
 
@@ -132,7 +146,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.looks = None;
         if let Some(thread) = self.thread.take() {
-            // What it panicked of has been reported.
+            // Its panics have been caught.
             let _ = thread.join();
         }
     }
@@ -144,6 +158,7 @@ const ENDED: Error = Error::Refused("the guard's network has ended, and nothing 
 fn look_on(looks: &Receiver<Look>, mut looks_plain: impl FnMut(Vec<u8>) -> bool, state: &State, alarm: &Alarm) {
     let mut in_a_row = 0;
     for Look { frame, squares, seen } in looks {
+        state.busy.store(true, Relaxed);
         for square in squares {
             in_a_row = if looks_plain(square) { in_a_row + 1 } else { 0 };
             if in_a_row == CONFIRMATIONS {
@@ -154,6 +169,7 @@ fn look_on(looks: &Receiver<Look>, mut looks_plain: impl FnMut(Vec<u8>) -> bool,
             }
         }
         state.suspicious.store(in_a_row > 0, Relaxed);
+        state.busy.store(false, Relaxed);
         if let Some(seen) = seen {
             // Who has asked waits.
             let _ = seen.send(());
@@ -203,6 +219,28 @@ mod tests {
         let watch = Watch::with(LONG, silent(), |_| true).expect("a thread");
         assert_eq!(looks(&watch, 2, 256), [false, false]);
         assert!(matches!(watch.verdict(), Err(Error::LooksPlain { frame: 0, .. })));
+    }
+
+    #[test]
+    fn no_worker_passes_before_the_first_look_has_ended() {
+        let slow = |_| {
+            std::thread::sleep(Duration::from_millis(30));
+            true
+        };
+        let watch = Watch::with(LONG, silent(), slow).expect("a thread");
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..2).map(|_| scope.spawn(|| looks(&watch, 3, 256))).collect();
+            for worker in workers {
+                assert_eq!(worker.join().expect("no panic"), [false; 3]);
+            }
+        });
+    }
+
+    #[test]
+    fn frames_without_a_square_are_not_the_first() {
+        let watch = Watch::with(LONG, silent(), |_| true).expect("a thread");
+        assert_eq!(looks(&watch, 2, 127), [true; 2]);
+        assert_eq!(looks(&watch, 2, 256), [false; 2]);
     }
 
     /// Two squares a frame: the second frame brings the confirmation, without an interval between.
@@ -265,7 +303,19 @@ mod tests {
 
     #[test]
     fn fail_frames_after_the_network_has_died() {
-        let watch = Watch::with(Duration::ZERO, silent(), |_| panic!("in a test")).expect("a thread");
+        let watch = Watch::with(LONG, silent(), |_| panic!("in a test")).expect("a thread");
+        assert_eq!(looks(&watch, 2, 128), [false, false]);
+        let mut seen = 0;
+        let late = move |_| {
+            seen += 1;
+            assert!(seen == 1, "in a test");
+            false
+        };
+        let watch = Watch::with(Duration::ZERO, silent(), late).expect("a thread");
+        let begun = Instant::now();
+        while looks(&watch, 1, 128) == [true] {
+            assert!(begun.elapsed() < Duration::from_secs(10), "frames pass unseen");
+        }
         assert_eq!(looks(&watch, 2, 128), [false, false]);
     }
 
