@@ -4,12 +4,15 @@ use std::sync::{Arc, OnceLock};
 
 use crate::{Error, Result};
 
+/// Takes counter and evidence.
+type Tell = dyn Fn(u64, &str) + Send + Sync;
+
 /// The first frame that looked plain, and why. Nothing takes it back: it outlives flushes, and frames that are dropped. Clones
 /// share it.
 #[derive(Clone)]
 pub struct Alarm {
     raised: Arc<OnceLock<(u64, String)>>,
-    tell: Arc<dyn Fn(u64, &str) + Send + Sync>,
+    tell: Arc<Tell>,
 }
 
 impl Alarm {

@@ -231,7 +231,8 @@ fn a_leaky_queue_and_many_workers_leak_nothing_clear() {
 /// The result of the one broken frame is dropped for room, and those behind it are sound: none leaves.
 #[test]
 fn an_alarm_outlives_its_frame_in_a_leaky_queue() {
-    let source = SOURCE.replace("num-buffers=12", "num-buffers=200");
+    // Slow enough for the workers, and too fast for what follows.
+    let source = format!("{} ! identity sleep-time=2000", SOURCE.replace("num-buffers=12", "num-buffers=100"));
     for round in 0..5 {
         let properties = "workers=4 guard=true leaky=downstream ! identity sleep-time=10000";
         let outcome = run(left_out, 20..21, &source, properties);
