@@ -7,7 +7,7 @@
 //!
 //! | statistic | what it counts | it catches | bound |
 //! |---|---|---|---|
-//! | `equal-bytes` | bytes equal to the clear ones at their place, 1 of 256 | frames left clear, in whole or from half a percent on | Chernoff |
+//! | `equal-bytes` | bytes equal to the clear ones at their place, 1 of 256 | frames left clear: whole ones, or half a percent that is spread evenly, or a piece of 1/64 | Chernoff |
 //! | `equal-high-bits` | the same of the four high bits, 1 of 16 | only low planes encrypted | Chernoff |
 //! | `equal-low-bits` | the same of the four low bits, 1 of 16 | only high planes encrypted | Chernoff |
 //! | `histogram` | relative entropy of the bytes to uniform ones | clear bytes in another order (a keystream of zeros), or of another frame | Agrawal |
@@ -22,13 +22,16 @@
 //! concentration of the multinomial in relative entropy", IEEE Trans. Inf. Theory 66(10), theorem 1.2). *Union*: `m` blocks
 //! have `m (m - 1) / 2` pairs, each equal with a chance of 2^-128, and a block of zeros counts as well.
 //!
+//! Of a frame of more than [`SAMPLE_BYTES`] it sees 64 runs of 256 bytes that lie evenly over it, elsewhere in each frame. A
+//! clear piece of 1/64 of the frame covers as much as a run, wherever it is; smaller ones meet one in some of the frames only.
+//!
 //! A frame is suspicious where one surprise reaches [`ALARM`]. That a frame is not suspicious proves nothing: ciphertext
 //! without a key looks the same, and so does a clear frame of uniform noise or well compressed bytes in another order.
 
 use std::fmt;
 
 use super::histogram;
-use crate::{Result, frame::View};
+use crate::{Error, Result, frame::View};
 
 /// Bytes of a frame that are looked at, at most; all of a smaller one.
 pub const SAMPLE_BYTES: usize = RUNS * RUN_BYTES;
@@ -130,8 +133,11 @@ impl Inspector {
     /// Frames of fewer than six bytes show no statistic that would be suspicious, whatever is in them.
     ///
     /// # Errors
-    /// [`Error::Geometry`](crate::Error::Geometry) where one of them is shorter than it should be.
+    /// [`Error::Geometry`] where one is longer than the other, or than what holds it.
     pub fn inspect(&mut self, number: u64, clear: View, sealed: View) -> Result<[Evidence; STATISTICS]> {
+        if clear.payload_bytes() != sealed.payload_bytes() {
+            return Err(Error::Geometry("the payload is not as long as the frame".into()));
+        }
         let sample = Sample::new(number, sealed.payload_bytes());
         sample.copy(clear, &mut self.clear)?;
         sample.copy(sealed, &mut self.sealed)?;
@@ -279,8 +285,8 @@ mod tests {
         let sealed = xor(0xff);
         let half: Vec<u8> = clear[..len / 2].iter().chain(&sealed[len / 2..]).copied().collect();
         assert!(alarms(&clear, &half).contains(&"equal-bytes"));
-        // From one percent of the frame on, wherever it is.
-        for at in (0..len - len / 100).step_by(len / 37) {
+        // Two percent of the frame, wherever they are.
+        for at in (0..len - len / 50).step_by(len / 37) {
             let mut leaking = sealed.clone();
             leaking[at..at + len / 50].copy_from_slice(&clear[at..at + len / 50]);
             assert!(alarms(&clear, &leaking).contains(&"equal-bytes"), "at {at}");
@@ -314,8 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn fail_a_frame_that_is_too_short() {
-        let bytes = noise(1, 1000);
-        assert!(Inspector::default().inspect(0, View::Together(&bytes[..999]), View::Together(&bytes)).is_err());
+    fn fail_payloads_of_another_length() {
+        for len in [1, 1000, 100_000] {
+            let bytes = noise(1, len);
+            let (whole, shorter) = (View::Together(&bytes), View::Together(&bytes[..len - 1]));
+            for (clear, sealed) in [(whole, shorter), (shorter, whole)] {
+                let refused = Inspector::default().inspect(0, clear, sealed);
+                assert!(matches!(refused, Err(Error::Geometry(_))), "{len}");
+            }
+        }
     }
 }

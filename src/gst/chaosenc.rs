@@ -17,6 +17,7 @@ use std::{
 use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
+    alarm::Alarm,
     encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter},
     guard::Guard,
     latency::{self, Latency},
@@ -164,6 +165,7 @@ mod imp {
     struct Run {
         encrypter: SharedEncrypter,
         runner: Arc<EncryptRunner>,
+        alarm: Alarm,
     }
 
     /// See the wrapper.
@@ -402,7 +404,9 @@ mod imp {
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
             *lock(&self.stats) = stats.clone();
             let pool = BufferPool::new(settings.common.capacity() + 2);
-            let guard = settings.guard.then(|| Guard::new(settings.guard_interval.into())).transpose()?;
+            let alarm = self.new_alarm(&stats);
+            let guard =
+                settings.guard.then(|| Guard::new(settings.guard_interval.into(), alarm.clone())).transpose()?;
             let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
             let runner = Runner::start(
                 "chaosenc",
@@ -423,8 +427,18 @@ mod imp {
                 },
             )?;
             let encrypter = Arc::new(Mutex::new(encrypter));
-            *lock(&self.run) = Some(Run { encrypter, runner: Arc::new(runner) });
+            *lock(&self.run) = Some(Run { encrypter, runner: Arc::new(runner), alarm });
             Ok(())
+        }
+
+        fn new_alarm(&self, stats: &Arc<Stats>) -> Alarm {
+            let (stats, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
+            Alarm::new(move |frame, evidence| {
+                stats.add(Counter::GuardAlarms, 1);
+                if let Some(element) = element.upgrade() {
+                    events.post(element.upcast_ref(), "looks-plain", Some(frame), evidence);
+                }
+            })
         }
 
         fn parts(&self) -> Option<(SharedEncrypter, Arc<EncryptRunner>)> {
@@ -443,13 +457,16 @@ mod imp {
         }
 
         fn start_task(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
-            let Some((_, runner)) = self.parts() else {
+            let parts = lock(&self.run).as_ref().map(|run| (run.runner.clone(), run.alarm.clone()));
+            let Some((runner, alarm)) = parts else {
                 return Err(gst::loggable_error!(CAT, "not started"));
             };
             let weak = self.obj().downgrade();
-            runner.start_task(pad, move |result| match weak.upgrade() {
-                Some(element) => element.imp().deliver(result),
-                None => Err(gst::FlowError::Flushing),
+            runner.start_task(pad, move |result| {
+                let element = weak.upgrade().ok_or(gst::FlowError::Flushing)?;
+                // What was finished before the alarm does not leave after it.
+                alarm.check().map_err(|error| element.imp().failed(&error))?;
+                element.imp().deliver(result)
             })
         }
 
@@ -485,10 +502,6 @@ mod imp {
         }
 
         fn failed(&self, error: &Error) -> gst::FlowError {
-            if let Error::LooksPlain { frame, evidence } = error {
-                lock(&self.stats).add(Counter::GuardAlarms, 1);
-                self.events.post(self.obj().upcast_ref(), "looks-plain", Some(*frame), evidence);
-            }
             gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
             gst::FlowError::Error
         }

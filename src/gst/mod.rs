@@ -4,9 +4,10 @@
 //! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `chaosanalyze`
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
 //! meta that says so, and `classificationtext` makes text of it. `guard` looks at what `chaosenc` is about to push, `watch`
-//! is its network. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms
+//! is its network, `alarm` what both raise. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms
 //! and this crate's. Read next: `runner`, `encrypter`.
 
+mod alarm;
 pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
