@@ -145,3 +145,8 @@ pub fn tally_of(decrypter: &gst::Element) -> Tally {
         ..Tally::default()
     }
 }
+
+/// Profile of the stream that a decrypter has opened last.
+pub fn profile_of(decrypter: &gst::Element) -> String {
+    decrypter.property::<gst::Structure>("stats").get("profile").unwrap_or_default()
+}

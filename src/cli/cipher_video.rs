@@ -4,13 +4,13 @@ use gst::prelude::*;
 
 use super::{
     branch::tally_of,
-    container::Mux,
     endpoint::Output,
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
     matroska::{End, Extent},
     streams::{Damage, Tally},
     summary::Summary,
+    troubles::{Trouble, Troubles},
     video_decrypt::VideoDecrypt,
     video_encrypt::stat,
     video_file::VideoFile,
@@ -28,74 +28,99 @@ impl VideoDecrypt<'_> {
         let mut summary = Summary::start();
         let graph = Graph::new()?;
         let file = VideoFile::create(&graph, output, self.force)?;
-        let mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
+        let mut mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
         let decrypter = self.add_decrypter(&graph)?;
         let tracks = Tracks::of_source(&graph, source, Split::Decode)?;
-        let mut run =
-            PictureRun { graph: &graph, mux, decrypter: &decrypter, ending: false, opened: false, refusal: None };
-        let done = graph.play().and_then(|()| run.until_end(&tracks, &interrupt));
-        let orientations = run.mux.orientations();
-        graph.stop();
-        let done = done.and_then(|()| run.mux.complete(file.partial(), &orientations));
-        summary.add_stats(&decrypter);
+        let mut run = PictureRun::new(&graph, &decrypter);
+        let lead = |caps: &gst::Caps| {
+            mux.lead(&graph, &decrypter, caps, true)?;
+            mux.start()
+        };
+        let progress = VideoProgress::new();
+        let done = run.until_end(&tracks, &progress, lead, || interrupt.has_come());
+        drop(progress);
         let (stopped, opened) = (run.ending, run.opened);
+        let orientations = mux.orientations();
+        graph.stop();
+        let done = done.and_then(|()| mux.complete(file.partial(), &orientations));
+        summary.add_stats(&decrypter);
         let done = done.map_err(|failure| failure.about(self.name));
         let settled = match (stopped && !self.endless, done) {
             (true, Ok(())) => file.settle(Err(self.interrupted())),
             (_, done) => {
                 let end = extent.end(done.is_ok() && !stopped)?;
-                self.warn_of_unseen_end(end);
-                self.settle(file, done, damage(&decrypter, end, opened), summary.frames)
+                warn_of_unseen_end(self.name, end);
+                self.settle(file, done, damage(&tally_of_pictures(&decrypter), end, opened), summary.frames)
             }
         };
         summary.print();
         settled
     }
+}
 
-    fn warn_of_unseen_end(&self, end: Option<End>) {
-        if end == Some(End::Untold) {
-            eprintln!(
-                "chaosveil: warning: {} does not tell how long it is: if its end was cut off, nobody can see it",
-                self.name
-            );
-        }
+/// Tells on stderr that nobody knows whether the end is there, where that is so.
+pub fn warn_of_unseen_end(name: &str, end: Option<End>) {
+    if end == Some(End::Untold) {
+        eprintln!("chaosveil: warning: {name} does not tell how long it is: if its end was cut off, nobody can see it");
     }
 }
 
-/// Judges what has come. Of what was never opened it is not known that it is ours.
-fn damage(decrypter: &gst::Element, end: Option<End>, opened: bool) -> Option<Damage> {
+/// What a decrypter of cipher pictures has counted.
+pub fn tally_of_pictures(decrypter: &gst::Element) -> Tally {
     let tally = tally_of(decrypter);
     // Every counter between the first and the last belongs to a picture.
-    let sealed_frames = Some(tally.frames + stat(decrypter, "lost"));
-    Damage::of_pictures(&Tally { sealed_frames, ..tally }, end).filter(|_| opened)
+    Tally { sealed_frames: Some(tally.frames + stat(decrypter, "lost")), ..tally }
+}
+
+/// Judges what has come. Of what was never opened it is not known that it is ours.
+pub fn damage(tally: &Tally, end: Option<End>, opened: bool) -> Option<Damage> {
+    Damage::of_pictures(tally, end).filter(|_| opened)
 }
 
 /// A cipher video on its way.
-struct PictureRun<'a> {
+pub struct PictureRun<'a> {
     graph: &'a Graph,
-    mux: Mux,
     decrypter: &'a gst::Element,
     /// A signal has come.
-    ending: bool,
-    opened: bool,
+    pub ending: bool,
+    /// A key has opened it.
+    pub opened: bool,
     /// Why the decrypter does not open it.
     refusal: Option<crate::Error>,
+    /// What is wrong, and where.
+    pub troubles: Troubles,
 }
 
 impl PictureRun<'_> {
-    fn until_end(&mut self, tracks: &Tracks, interrupt: &Interrupt) -> Result<(), Failure> {
-        let progress = VideoProgress::new();
+    /// Nothing runs yet.
+    pub fn new<'a>(graph: &'a Graph, decrypter: &'a gst::Element) -> PictureRun<'a> {
+        PictureRun { graph, decrypter, ending: false, opened: false, refusal: None, troubles: Troubles::default() }
+    }
+
+    /// Plays until the end, or until what was there when it `stopped` is through. `lead` takes what the decrypter gives
+    /// out, once the caps are known.
+    ///
+    /// # Errors
+    /// What goes wrong.
+    pub fn until_end(
+        &mut self,
+        tracks: &Tracks,
+        progress: &VideoProgress,
+        mut lead: impl FnMut(&gst::Caps) -> Result<(), Failure>,
+        stopped: impl Fn() -> bool,
+    ) -> Result<(), Failure> {
+        self.graph.play()?;
         loop {
             match self.graph.news() {
                 Ok(News::End) => return Ok(()),
-                Ok(News::Message(message)) if Tracks::are_known(&message) => self.connect(tracks)?,
+                Ok(News::Message(message)) if Tracks::are_known(&message) => self.connect(tracks, &mut lead)?,
                 Ok(News::Message(message)) => self.hear(&message),
                 Ok(News::Quiet) => progress.show(self.graph),
                 Err(failure) => {
                     return Err(self.refusal.take().filter(|_| !self.opened).map_or(failure, Failure::from));
                 }
             }
-            if interrupt.has_come() && !std::mem::replace(&mut self.ending, true) {
+            if stopped() && !std::mem::replace(&mut self.ending, true) {
                 self.decrypter.call_async(|decrypter| {
                     let sink = decrypter.static_pad("sink").expect("chaosdec has a sink pad");
                     sink.send_event(gst::event::Eos::new());
@@ -104,7 +129,11 @@ impl PictureRun<'_> {
         }
     }
 
-    fn connect(&mut self, tracks: &Tracks) -> Result<(), Failure> {
+    fn connect(
+        &mut self,
+        tracks: &Tracks,
+        lead: &mut impl FnMut(&gst::Caps) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut tracks = tracks.take(false)?;
         let [track] = &mut tracks[..] else {
             return Err(Failure::new(Exit::Content, format!("{} tracks; a cipher video has one", tracks.len())));
@@ -112,8 +141,7 @@ impl PictureRun<'_> {
         let sink = self.decrypter.static_pad("sink").expect("chaosdec has a sink pad");
         track.pad.link(&sink).map_err(|_| crate::Error::NotOurs)?;
         // What is inside has the format of what carries it.
-        self.mux.lead(self.graph, self.decrypter, &track.caps, true)?;
-        self.mux.start()?;
+        lead(&track.caps)?;
         track.release();
         Ok(())
     }
@@ -124,6 +152,14 @@ impl PictureRun<'_> {
             Ok("new-stream") => self.opened = true,
             Ok("wrong-key") => self.refusal = Some(crate::Error::WrongKey),
             Ok("profile-not-accepted") => self.refusal = Some(crate::Error::ProfileNotAccepted("chaos")),
+            Ok(what @ ("rejected" | "replayed" | "reordered" | "lost")) => {
+                self.troubles.note(Trouble {
+                    what: if what == "lost" { "missing" } else { what }.to_owned(),
+                    counter: event.get("counter").ok(),
+                    detail: event.get("detail").ok(),
+                    ..Trouble::default()
+                });
+            }
             _ => {}
         }
     }

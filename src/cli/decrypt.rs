@@ -13,7 +13,7 @@ use super::{
     cipher_picture,
     container::{self, Container},
     endpoint::{self, Form, Input, Output},
-    error::{Exit, Failure},
+    error::Failure,
     folder,
     key_files::IdentityArguments,
     matroska::Extent,
@@ -182,9 +182,8 @@ impl Decrypt {
     ) -> Result<(), Failure> {
         let name = input.name();
         let job = VideoDecrypt {
-            identities: &opening.identities,
+            opening,
             backend: &self.backend,
-            insecure_research: self.insecure_research,
             name: &name,
             endless: input.file().is_none(),
             live: matches!(input, Input::Uri(_)),
@@ -195,7 +194,7 @@ impl Decrypt {
             force: self.force,
         };
         match self.video_source(input)? {
-            Sealed::Packets(source) => job.packets(opening, source, output),
+            Sealed::Packets(source) => job.packets(source, output),
             Sealed::Pictures(source, extent) => job.pictures(source, &extent, output),
         }
     }
@@ -323,7 +322,7 @@ fn target_name(name: &Path, kind: &PictureType) -> PathBuf {
 }
 
 fn damaged(name: &str, damage: &Damage, kept: Option<&Path>) -> Failure {
-    let failure = Failure::new(Exit::Content, format!("{name} is damaged: {damage}"));
+    let failure = damage.failure(name);
     match kept {
         Some(path) => {
             failure.advise(format!("what is intact is in {}; --salvage gives it the final name", path.display()))

@@ -83,6 +83,11 @@ impl Failure {
         self.exit
     }
 
+    /// Whether it is of the disk or of the arguments. Any other may come of damage to what is read.
+    pub fn stands_alone(&self) -> bool {
+        !matches!(self.exit, Exit::Other | Exit::Content)
+    }
+
     /// Whether there is no space left: what else is to be written fails too.
     pub fn is_full_disk(&self) -> bool {
         self.full_disk

@@ -2,28 +2,26 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     io::Read,
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
-
 use super::{
     cipher_picture,
-    claims::{Claim, Claims, KeyGroupClaim},
+    claims::{Claim, Claims},
     endpoint::{self, Form},
-    error::{Exit, Failure},
+    error::Failure,
+    file_report::{OpenedReport, PictureReport, Report, StreamReport},
     key_files::IdentityArguments,
     labels::Labels,
     output,
     packets::{Extent, read_packets},
     sealing::{BackendArgument, Opening, warn_of_trouble},
     streams::{Damage, FrameSink, Open, Stream, StreamHandler, Streams},
+    video_progress::VideoProgress,
 };
 use crate::{
     Error,
-    frame::FrameLayout,
     seal::{Description, FrameHeader, Offset, Record},
 };
 
@@ -51,7 +49,7 @@ impl Inspect {
             true => None,
             false => Some(Opening::new(self.identities.read()?, self.backend.engine()?, true)),
         };
-        let inspected = inspect(&self.file, opening.as_ref());
+        let inspected = inspect(&self.file, opening.as_ref(), &VideoProgress::new());
         if let Some(opening) = &opening {
             warn_of_trouble(&*opening.engine.backend);
         }
@@ -63,74 +61,23 @@ impl Inspect {
         output::print(&text)?;
         match damage {
             None => Ok(()),
-            Some(damage) => Err(Failure::new(Exit::Content, format!("{} is damaged: {damage}", self.file.display()))),
+            Some(damage) => Err(damage.failure(self.file.display())),
         }
     }
 }
 
-/// What is in a file.
-#[derive(Serialize)]
-struct Report {
-    file: String,
-    form: &'static str,
-    bytes: u64,
-    /// Whether a key has verified all that is told; what has not verified is left out then.
-    verified: bool,
-    /// First and last byte of each damaged range.
-    damaged_bytes: Vec<(u64, u64)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<PictureReport>,
-    streams: Vec<StreamReport>,
-}
-
-/// The picture in a cipher picture.
-#[derive(Serialize)]
-struct PictureReport {
-    format: &'static str,
-    width: u32,
-    height: u32,
-}
-
-/// What a stream claims to be, and what a key shows of it.
-#[derive(Serialize)]
-struct StreamReport {
-    id: String,
-    profile: &'static str,
-    aead: &'static str,
-    key_groups: Vec<KeyGroupClaim>,
-    headers: u64,
-    frames: u64,
-    end_records: u64,
-    bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    opened: Option<OpenedReport>,
-}
-
-/// What a key shows of a stream.
-#[derive(Serialize)]
-struct OpenedReport {
-    /// From 1.
-    track: u32,
-    tracks: u16,
-    recording: String,
-    caps: String,
-    intact_frames: u64,
-    /// What the end record says; absent where the stream is truncated.
-    sealed_frames: Option<u64>,
-    lost: u64,
-    rejected: u64,
-    replayed: u64,
-    reordered: u64,
-    first_pts_ns: Option<u64>,
-    last_pts_ns: Option<u64>,
-    /// What the frames were taken for, where that was sealed with them.
-    #[serde(skip_serializing_if = "Labels::is_empty")]
-    labels: Labels,
-}
-
-fn inspect(file: &Path, opening: Option<&Opening>) -> Result<(Report, Option<Damage>), Failure> {
+/// What is in a file, and what is wrong with it as far as a key shows that.
+///
+/// # Errors
+/// If no key opens it, it is not ours, or it is a cipher video.
+pub fn inspect(
+    file: &Path,
+    opening: Option<&Opening>,
+    progress: &VideoProgress,
+) -> Result<(Report, Option<Damage>), Failure> {
     let name = file.display().to_string();
-    let (start, source) = endpoint::peek(&name, endpoint::open(file)?)?;
+    let bytes = file.metadata().ok().filter(|file| file.is_file()).map(|file| file.len());
+    let (start, source) = endpoint::peek(&name, progress.reading(endpoint::open(file)?, bytes))?;
     match (Form::of_content(&start), opening) {
         (Form::Cveil, None) => inspect_claims(&name, source),
         (Form::Cveil, Some(opening)) => inspect_packets(&name, source, opening),
@@ -222,140 +169,4 @@ fn inspect_picture(name: &str, bytes: &[u8], opening: Option<&Opening>) -> Resul
     let mut report = Report::new(name, "cipher picture", &extent, opening.is_some(), vec![stream]);
     report.picture = Some(PictureReport::of(&layout));
     Ok(report)
-}
-
-impl PictureReport {
-    fn of(layout: &FrameLayout) -> PictureReport {
-        PictureReport { format: layout.format().name(), width: layout.width(), height: layout.height() }
-    }
-}
-
-impl StreamReport {
-    fn new(id: &[u8; 16], claim: Claim) -> StreamReport {
-        StreamReport {
-            id: hex(id),
-            profile: claim.profile.name(),
-            aead: claim.aead.name(),
-            key_groups: claim.key_groups,
-            headers: claim.headers,
-            frames: claim.frames,
-            end_records: claim.end_records,
-            bytes: claim.bytes,
-            opened: None,
-        }
-    }
-}
-
-impl OpenedReport {
-    fn of_stream(stream: &Stream) -> OpenedReport {
-        let tally = &stream.tally;
-        OpenedReport {
-            intact_frames: tally.frames,
-            sealed_frames: tally.sealed_frames,
-            lost: tally.lost(),
-            rejected: tally.rejected,
-            replayed: tally.replayed,
-            reordered: tally.reordered,
-            first_pts_ns: tally.first_pts,
-            last_pts_ns: tally.last_pts,
-            ..OpenedReport::of_description(&stream.description())
-        }
-    }
-
-    /// A cipher picture is whole or refused.
-    fn of_picture(description: &Description, record: &Record) -> OpenedReport {
-        let mut report = OpenedReport { intact_frames: 1, ..OpenedReport::of_description(description) };
-        report.labels.count(record);
-        report
-    }
-
-    fn of_description(description: &Description) -> OpenedReport {
-        OpenedReport {
-            track: u32::from(description.track) + 1,
-            tracks: description.tracks,
-            recording: hex(&description.recording),
-            caps: description.caps.clone(),
-            intact_frames: 0,
-            sealed_frames: None,
-            lost: 0,
-            rejected: 0,
-            replayed: 0,
-            reordered: 0,
-            first_pts_ns: None,
-            last_pts_ns: None,
-            labels: Labels::default(),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-impl Report {
-    fn new(name: &str, form: &'static str, extent: &Extent, verified: bool, streams: Vec<StreamReport>) -> Report {
-        let damaged_bytes = extent.damaged.iter().map(|range| (range.start, range.end - 1)).collect();
-        Report { file: name.to_owned(), form, bytes: extent.bytes, verified, damaged_bytes, picture: None, streams }
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!("{}: {}, {} bytes\n", self.file, self.form, self.bytes);
-        if let Some(PictureReport { format, width, height }) = &self.picture {
-            text += &format!("  picture      {width}x{height} {format}\n");
-        }
-        for stream in &self.streams {
-            // Writing to a string does not fail.
-            let _ = stream.write(&mut text);
-        }
-        text += match self.verified {
-            true => "Everything above is verified; what does not verify is not counted.\n",
-            false => "Nothing above is verified: give a key (-i, -k or --passphrase-file).\n",
-        };
-        text
-    }
-}
-
-impl StreamReport {
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "stream {}", self.id)?;
-        writeln!(text, "  profile      {}, {}", self.profile, self.aead)?;
-        let groups: Vec<_> = self.key_groups.iter().map(KeyGroupClaim::text).collect();
-        writeln!(text, "  opened by    {}", groups.join(", or "))?;
-        let end = if self.end_records > 0 { ", end record" } else { "" };
-        writeln!(text, "  packets      {} headers, {} frames{end}, {} bytes", self.headers, self.frames, self.bytes)?;
-        match &self.opened {
-            Some(opened) => opened.write(text),
-            None => Ok(()),
-        }
-    }
-}
-
-impl OpenedReport {
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "  track        {} of {} of recording {}", self.track, self.tracks, self.recording)?;
-        writeln!(text, "  caps         {}", self.caps)?;
-        let sealed = self.sealed_frames.map_or(String::new(), |sealed| format!(" of {sealed}"));
-        writeln!(text, "  frames       {}{sealed} intact", self.intact_frames)?;
-        if let (Some(first), Some(last)) = (self.first_pts_ns, self.last_pts_ns) {
-            writeln!(text, "  times        {:.3} s to {:.3} s", seconds(first), seconds(last))?;
-        }
-        for line in self.labels.lines() {
-            writeln!(text, "  label        {line}")?;
-        }
-        Ok(())
-    }
-}
-
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
-}
-
-impl KeyGroupClaim {
-    fn text(&self) -> String {
-        let recipients: Vec<_> = self.recipients.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        match recipients.is_empty() {
-            true => self.kind.clone(),
-            false => format!("{} ({})", self.kind, recipients.join(", ")),
-        }
-    }
 }

@@ -27,6 +27,7 @@ mod elements;
 mod encrypt;
 mod endpoint;
 mod error;
+mod file_report;
 mod folder;
 mod graph;
 mod inspect;
@@ -52,6 +53,8 @@ mod track_times;
 mod track_way;
 #[cfg(feature = "nn")]
 mod train;
+mod troubles;
+mod verify;
 mod video_arguments;
 mod video_decrypt;
 mod video_encrypt;
@@ -84,6 +87,7 @@ enum Command {
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
+    Verify(verify::Verify),
     Analyze(analyze::Analyze),
     Attack(attack::Attack),
     Randomness(randomness::Randomness),
@@ -118,6 +122,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Encrypt(command) => command.run(),
         Command::Decrypt(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Verify(command) => command.run(),
         Command::Analyze(command) => command.run(),
         Command::Attack(command) => command.run(),
         Command::Randomness(command) => command.run(),

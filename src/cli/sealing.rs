@@ -9,7 +9,7 @@ use gst::prelude::*;
 use super::{elements, error::Failure, key_files::RecipientArguments};
 use crate::{
     backend::{self, Backend, Choice},
-    gst::chaosenc::ChaosEnc,
+    gst::{chaosdec::ChaosDec, chaosenc::ChaosEnc},
     seal::{Aead, Engine, Identities, Profile, ReaderPolicy, Recipients, StreamSecrets, StreamWriter},
 };
 
@@ -138,5 +138,18 @@ impl Opening {
             policy.profiles = Profile::ALL.to_vec();
         }
         Opening { identities, policy, engine }
+    }
+
+    /// Tells a decrypter the same; its frames are opened by the backend that `backend` names.
+    ///
+    /// # Errors
+    /// If it is none of this program's own.
+    pub fn apply(&self, decrypter: &gst::Element, backend: &BackendArgument) -> Result<(), Failure> {
+        elements::own::<ChaosDec>(decrypter)?.open_with(self.identities.clone());
+        if self.policy.profiles.contains(&Profile::Chaos) {
+            decrypter.set_property_from_str("accept-profiles", "hardened+chaos+aead");
+        }
+        backend.apply(decrypter);
+        Ok(())
     }
 }

@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{error::Failure, matroska::End, packets::Extent, packets::PacketReader, sealing::Opening};
+use super::{
+    error::{Exit, Failure},
+    matroska::End,
+    packets::{Extent, PacketReader},
+    sealing::Opening,
+    troubles::{Trail, Trouble},
+};
 use crate::{
     Error, Result,
     seal::{
@@ -32,8 +38,8 @@ pub struct Open<S>(pub S);
 impl<S: FrameSink> StreamHandler for Open<S> {
     fn header(&mut self, _: &mut Stream, _: &[u8]) {}
 
-    fn frame(&mut self, stream: &mut Stream, _: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
-        stream.take(header, packet, &mut self.0)
+    fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
+        stream.take(offset, header, packet, &mut self.0)
     }
 }
 
@@ -67,6 +73,16 @@ impl Tally {
         self.sealed_frames == Some(self.frames) && self.rejected + self.replayed + self.reordered == 0
     }
 
+    /// What one more packet has brought, if that was no good.
+    fn trouble_since(&self, before: &Tally) -> Option<&'static str> {
+        match () {
+            () if self.rejected > before.rejected => Some("rejected"),
+            () if self.replayed > before.replayed => Some("replayed"),
+            () if self.reordered > before.reordered => Some("reordered"),
+            () => None,
+        }
+    }
+
     fn note_time(&mut self, pts: Option<u64>) {
         self.first_pts = self.first_pts.into_iter().chain(pts).min();
         self.last_pts = self.last_pts.max(pts);
@@ -81,6 +97,8 @@ pub struct Stream {
     plain: Vec<u8>,
     /// What has come of it.
     pub tally: Tally,
+    /// What is wrong with it, where its frames are opened here.
+    pub trail: Trail,
 }
 
 impl Stream {
@@ -94,7 +112,18 @@ impl Stream {
         self.id
     }
 
-    fn take(&mut self, header: &FrameHeader, packet: &[u8], sink: &mut impl FrameSink) -> bool {
+    fn take(&mut self, offset: Offset, header: &FrameHeader, packet: &[u8], sink: &mut impl FrameSink) -> bool {
+        let at = Trouble { byte: Some(offset), ..Trouble::after(self.tally.last_pts) };
+        self.trail.pass(header.counter, &at);
+        let before = self.tally.clone();
+        let intact = self.open(header, packet, sink);
+        if let Some(what) = self.tally.trouble_since(&before) {
+            self.trail.troubles.note(Trouble { what: what.to_owned(), counter: Some(header.counter), ..at });
+        }
+        intact
+    }
+
+    fn open(&mut self, header: &FrameHeader, packet: &[u8], sink: &mut impl FrameSink) -> bool {
         let (prefix, payload) = packet.split_at(header.prefix_len());
         let Ok((_, record)) = self.opener.open(prefix, payload, &mut self.plain) else {
             self.tally.rejected += 1;
@@ -170,9 +199,12 @@ impl<'a, H> Streams<'a, H> {
         if self.streams.values().any(|known| known.description().track == description.track) {
             return Err(Error::Refused("two streams for one track of a recording"));
         }
+        let raw = RawStreamHeader::split(bytes)?;
+        let (id, (counter, _)) = (raw.stream_id(), raw.description(&keys)?);
+        let (tally, mut trail) = (Tally::default(), Trail::default());
+        trail.pass(counter, &Trouble::default());
         let opener = FrameOpener::new(keys, self.opening.engine.clone());
-        let id = RawStreamHeader::split(bytes)?.stream_id();
-        self.streams.insert(id, Stream { id, reader, opener, plain: Vec::new(), tally: Tally::default() });
+        self.streams.insert(id, Stream { id, reader, opener, plain: Vec::new(), tally, trail });
         Ok(())
     }
 
@@ -189,6 +221,7 @@ impl<H> Verifier for Streams<'_, H> {
             Some(stream) => stream.reader.header(bytes).map(|news| {
                 if let HeaderNews::NewDescription(counter) = news {
                     stream.reader.admit(counter);
+                    stream.trail.pass(counter, &Trouble::after(stream.tally.last_pts));
                 }
             }),
         };
@@ -281,6 +314,11 @@ impl Damage {
             damage.bytes_missing = bytes;
         }
         damage.if_any()
+    }
+
+    /// The failure that it is of a command that reads `name`.
+    pub fn failure(&self, name: impl fmt::Display) -> Failure {
+        Failure::new(Exit::Content, format!("{name} is damaged: {self}"))
     }
 
     fn if_any(self) -> Option<Damage> {

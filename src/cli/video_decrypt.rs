@@ -3,7 +3,7 @@
 //! The command line verifies headers itself ([`Streams`]), for it has to know which packet is whose and which bytes are
 //! damaged; frames are opened by the elements, in parallel.
 
-use std::{cell::RefCell, collections::BTreeMap, io, ops::Range, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, ops::Range, path::PathBuf, rc::Rc, time::Duration};
 
 use gst::prelude::*;
 use gst_app::AppSrc;
@@ -28,17 +28,15 @@ use super::{
 };
 use crate::{
     gst::{chaosdec::ChaosDec, sealed_text},
-    seal::{FrameHeader, Identities, Kind, Offset},
+    seal::{FrameHeader, Kind, Offset},
 };
 
 /// How to decrypt, and what to make.
 pub struct VideoDecrypt<'a> {
-    /// Keys.
-    pub identities: &'a Arc<Identities>,
+    /// Keys, and the profiles that are accepted.
+    pub opening: &'a Opening,
     /// Who runs the chaotic stage.
     pub backend: &'a BackendArgument,
-    /// Accept every profile.
-    pub insecure_research: bool,
     /// Name of INPUT, for messages.
     pub name: &'a str,
     /// INPUT goes on until somebody ends it: that is no damage.
@@ -75,7 +73,7 @@ impl VideoDecrypt<'_> {
     ///
     /// # Errors
     /// What goes wrong, damage included.
-    pub fn packets(&self, opening: &Opening, source: ByteSource, output: &Output) -> Result<(), Failure> {
+    pub fn packets(&self, source: ByteSource, output: &Output) -> Result<(), Failure> {
         let interrupt = Interrupt::watch()?;
         let mut summary = Summary::start();
         let graph = Graph::new()?;
@@ -83,7 +81,7 @@ impl VideoDecrypt<'_> {
         let failure = Rc::default();
         let mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
         let router = Router::new(self, &graph, mux, file.backlog(), &failure);
-        let mut streams = Streams::new(opening, router);
+        let mut streams = Streams::new(self.opening, router);
         let stopped = || interrupt.has_come() || failure.borrow().is_some();
         let (mut extent, read) = read_packets(source.reader(stopped), &mut streams);
         let ending = self.ending(read, &interrupt);
@@ -155,14 +153,9 @@ impl VideoDecrypt<'_> {
     /// If it is none of this program's own.
     pub fn add_decrypter(&self, graph: &Graph) -> Result<gst::Element, Failure> {
         let decrypter = graph.add("chaosdec")?;
-        let own = elements::own::<ChaosDec>(&decrypter)?;
-        own.open_with(self.identities.clone());
+        self.opening.apply(&decrypter, self.backend)?;
         if !self.live {
-            own.keep_times();
-        }
-        self.backend.apply(&decrypter);
-        if self.insecure_research {
-            decrypter.set_property_from_str("accept-profiles", "hardened+chaos+aead");
+            elements::own::<ChaosDec>(&decrypter)?.keep_times();
         }
         Ok(decrypter)
     }
@@ -176,9 +169,10 @@ impl VideoDecrypt<'_> {
         damage: Option<Damage>,
         frames: u64,
     ) -> Result<(), Failure> {
-        let stands_alone = |failure: &Failure| !matches!(failure.exit(), Exit::Other | Exit::Content);
-        let Some(damage) = damage.filter(|_| !done.as_ref().is_err_and(stands_alone)) else { return file.settle(done) };
-        let failure = Failure::new(Exit::Content, format!("{} is damaged: {damage}", self.name));
+        let Some(damage) = damage.filter(|_| !done.as_ref().is_err_and(Failure::stands_alone)) else {
+            return file.settle(done);
+        };
+        let failure = damage.failure(self.name);
         match done {
             _ if frames == 0 => Err(failure.note("nothing in it is intact")),
             Err(other) => file.settle(Err(failure.note(other.to_string()))),

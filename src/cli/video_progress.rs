@@ -1,6 +1,9 @@
 //! How far a video has come, on a terminal only.
 
-use std::time::Duration;
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
@@ -14,6 +17,16 @@ impl VideoProgress {
     pub fn new() -> VideoProgress {
         let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("a valid template");
         VideoProgress(ProgressBar::new_spinner().with_style(style))
+    }
+
+    /// Shows nothing, where something else shows how far all is.
+    pub fn hidden() -> VideoProgress {
+        VideoProgress(ProgressBar::hidden())
+    }
+
+    /// Tells how far `source` has been read, which is `all` bytes long.
+    pub fn reading<'a, R: Read + 'a>(&'a self, source: R, all: Option<u64>) -> impl Read + use<'a, R> {
+        Watched { progress: self, source, read: 0, all }
     }
 
     /// Asks the pipeline.
@@ -45,6 +58,23 @@ impl VideoProgress {
 impl Drop for VideoProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// A source, and how far it has been read.
+struct Watched<'a, R> {
+    progress: &'a VideoProgress,
+    source: R,
+    read: u64,
+    all: Option<u64>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.source.read(buffer)?;
+        self.read += len as u64;
+        self.progress.show_bytes(self.read, self.all);
+        Ok(len)
     }
 }
 

@@ -115,6 +115,8 @@ struct Told {
     /// Frames of this stream, as its end record says.
     sealed: Option<u64>,
     opened: bool,
+    /// Profile of this stream.
+    profile: Option<&'static str>,
     waiting: bool,
     /// Something is missing before the next frame.
     gap: bool,
@@ -402,6 +404,9 @@ mod imp {
             if let Some(frames) = told.sealed {
                 structure.set("frames-sealed", frames);
             }
+            if let Some(profile) = told.profile {
+                structure.set("profile", profile);
+            }
             structure
         }
 
@@ -529,6 +534,7 @@ mod imp {
                     let cut_off = told.opened && !told.ended;
                     (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
                     (told.lost_before, told.lost) = (told.all_lost(), 0);
+                    told.profile = Some(session.keys().profile.name());
                     drop(told);
                     if cut_off && lock(&self.pictures).is_none() {
                         self.post("truncated", None, "another stream began before the end record of the last one");

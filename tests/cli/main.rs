@@ -19,6 +19,7 @@ mod randomness;
 mod raw_videos;
 mod signals;
 mod tracks;
+mod verify;
 mod videos;
 mod workplace;
 
