@@ -4,19 +4,22 @@
 //! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `chaosanalyze`
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
 //! meta that says so, and `classificationtext` makes text of it. `guard` looks at what `chaosenc` is about to push, `watch`
-//! is its network, `alarm` what both raise. `runner` is what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms
-//! and this crate's. Read next: `runner`, `encrypter`.
+//! is its network, `alarm` what both raise. `chaosfault` is a bad line for tests, `faults` what happens on it. `runner` is
+//! what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms and this crate's. Read
+//! next: `runner`, `encrypter`.
 
 mod alarm;
 pub mod chaosanalyze;
 pub mod chaosdec;
 pub mod chaosenc;
+pub mod chaosfault;
 pub mod classification;
 pub mod classificationtext;
 #[cfg(feature = "nn")]
 mod classifying;
 mod decrypter;
 mod encrypter;
+mod faults;
 mod first_channel;
 #[cfg(feature = "nn")]
 pub mod frameclassifier;
@@ -57,6 +60,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(Some(plugin), "chaosenc", gst::Rank::NONE, chaosenc::ChaosEnc::static_type())?;
     gst::Element::register(Some(plugin), "chaosdec", gst::Rank::NONE, chaosdec::ChaosDec::static_type())?;
     gst::Element::register(Some(plugin), "chaosanalyze", gst::Rank::NONE, chaosanalyze::ChaosAnalyze::static_type())?;
+    gst::Element::register(Some(plugin), "chaosfault", gst::Rank::NONE, chaosfault::ChaosFault::static_type())?;
     let text = classificationtext::ClassificationText::static_type();
     gst::Element::register(Some(plugin), "classificationtext", gst::Rank::NONE, text)?;
     #[cfg(feature = "nn")]

@@ -5,6 +5,7 @@
 
 mod analyze;
 mod bad_input;
+mod chaosfault;
 mod classificationtext;
 #[cfg(feature = "nn")]
 mod classify;
