@@ -193,6 +193,7 @@ impl Encrypt {
             form,
             decode: self.video.decode,
             video_only: self.video.video_only,
+            rekey: self.video.rekey.clone(),
             duration: self.video.duration,
             force: self.force,
         };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gst::prelude::*;
+
 use super::{error::Failure, video_source::Camera};
 
 /// What to take of a video
@@ -22,6 +24,40 @@ pub struct VideoArguments {
     /// End after so many seconds of a camera or an address; so does Ctrl-C at any time
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, help_heading = "Video")]
     pub duration: Option<Duration>,
+    #[command(flatten)]
+    pub rekey: RekeyArguments,
+}
+
+/// When a new key is taken. Without these: after 64 GiB of a track, and every hour
+#[derive(clap::Args, Clone)]
+pub struct RekeyArguments {
+    /// Take a new key after so many bytes of a track, and wipe the old one (0 = not because of bytes)
+    #[arg(long, value_name = "BYTES", help_heading = "Video")]
+    rekey_bytes: Option<u64>,
+    /// Take a new key after so many frames of a track (0 = not because of frames)
+    #[arg(long, value_name = "FRAMES", help_heading = "Video")]
+    rekey_frames: Option<u64>,
+    /// Take a new key after so many seconds (0 = not because of time)
+    #[arg(long, value_name = "SECONDS", value_parser = parse_interval, help_heading = "Video")]
+    rekey_interval: Option<Duration>,
+}
+
+impl RekeyArguments {
+    /// Tells an encrypter.
+    pub fn apply(&self, encrypter: &gst::Element) {
+        let interval = self.rekey_interval.map(|interval| interval.as_nanos() as u64);
+        let properties =
+            [("rekey-bytes", self.rekey_bytes), ("rekey-frames", self.rekey_frames), ("rekey-interval", interval)];
+        for (name, value) in properties {
+            if let Some(value) = value {
+                encrypter.set_property(name, value);
+            }
+        }
+    }
+
+    fn are_given(&self) -> bool {
+        self.rekey_bytes.is_some() || self.rekey_frames.is_some() || self.rekey_interval.is_some()
+    }
 }
 
 impl VideoArguments {
@@ -37,8 +73,11 @@ impl VideoArguments {
 
     /// Refuses everything: pictures have no tracks.
     pub fn refuse_all(&self, name: &str) -> Result<(), Failure> {
-        match self.decode || self.video_only {
-            true => Err(Failure::usage(format!("{name} is no video: --decode and --video-only mean nothing to it"))),
+        if self.decode || self.video_only {
+            return Err(Failure::usage(format!("{name} is no video: --decode and --video-only mean nothing to it")));
+        }
+        match self.rekey.are_given() {
+            true => Err(Failure::usage(format!("{name} is no video: its one frame needs one key, no --rekey-..."))),
             false => self.refuse_live(name),
         }
     }
@@ -86,6 +125,14 @@ fn positive(text: &str) -> Option<i32> {
 pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.filter(|time| !time.is_zero()).ok_or_else(|| "a duration is written in seconds, as 10 or 0.5".to_owned())
+}
+
+/// As [`parse_seconds`], and 0 for never.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        _ => parse_seconds(text),
+    }
 }
 
 #[cfg(test)]

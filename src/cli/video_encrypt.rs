@@ -16,6 +16,7 @@ use super::{
     graph::{Graph, Interrupt, News},
     sealing::SealingArguments,
     summary::Summary,
+    video_arguments::RekeyArguments,
     video_file::VideoFile,
     video_progress::VideoProgress,
     video_source::{self, Split, Track, Tracks, VideoSource},
@@ -34,6 +35,8 @@ pub struct VideoEncrypt<'a> {
     pub decode: bool,
     /// Leave out tracks that are no video.
     pub video_only: bool,
+    /// When to take a new key.
+    pub rekey: RekeyArguments,
     /// End after this time.
     pub duration: Option<Duration>,
     /// Overwrite OUTPUT.
@@ -157,6 +160,7 @@ impl Run<'_> {
     fn add_encoder(&self, interleaved: bool) -> Result<Way, Failure> {
         let encoder = self.graph.add("chaosenc")?;
         self.job.sealing.apply(&encoder, &self.job.recipients)?;
+        self.job.rekey.apply(&encoder);
         encoder.set_property_from_str("output", if self.job.form == Form::Mkv { "picture" } else { "packets" });
         elements::link(&encoder, &self.entrance)?;
         let mut before = Vec::new();

@@ -13,7 +13,9 @@ use std::{
 use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
-    decrypter::{DecryptJob, DecryptWorker, Decrypted, Decrypter, Descriptions, Item, OpenedFrame, SharedDecrypter},
+    decrypter::{
+        DecryptJob, DecryptWorker, Decrypted, Decrypter, Described, Descriptions, Item, OpenedFrame, SharedDecrypter,
+    },
     encrypter::count_frame,
     latency::{self, Latency},
     runner::{Events, Runner, lock},
@@ -100,8 +102,10 @@ impl Settings {
 /// What the source pad has been told, and what the stream has shown.
 #[derive(Default)]
 struct Told {
-    description: Option<([u8; 16], u64)>,
-    caps: Option<gst::Caps>,
+    /// What the last frame is.
+    described: Option<Arc<Described>>,
+    /// Epoch of the last frame.
+    epoch: Option<u32>,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// Running time at the end of the last frame.
     reached: gst::ClockTime,
@@ -404,6 +408,9 @@ mod imp {
             if let Some(frames) = told.sealed {
                 structure.set("frames-sealed", frames);
             }
+            if let Some(epoch) = told.epoch {
+                structure.set("epoch", u64::from(epoch));
+            }
             if let Some(profile) = told.profile {
                 structure.set("profile", profile);
             }
@@ -470,6 +477,7 @@ mod imp {
                     return Ok(gst::FlowSuccess::Ok);
                 }
             }
+            self.tell_epoch(&frame);
             self.tell_description(&frame);
             if let Some(tags) = &frame.tags {
                 self.src_pad.push_event(gst::event::Tag::new(tags.clone()));
@@ -534,6 +542,7 @@ mod imp {
                     let cut_off = told.opened && !told.ended;
                     (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
                     (told.lost_before, told.lost) = (told.all_lost(), 0);
+                    told.epoch = None;
                     told.profile = Some(session.keys().profile.name());
                     drop(told);
                     if cut_off && lock(&self.pictures).is_none() {
@@ -574,25 +583,31 @@ mod imp {
             }
         }
 
+        fn tell_epoch(&self, frame: &OpenedFrame) {
+            let last = lock(&self.told).epoch.replace(frame.epoch);
+            if last.is_some_and(|last| last != frame.epoch) {
+                self.post("rekeyed", Some(frame.counter), &format!("epoch {} begins", frame.epoch));
+            }
+        }
+
         /// Pushes caps and segment where the frame names other ones than the last frame did.
         fn tell_description(&self, frame: &OpenedFrame) {
             let described = &frame.described;
-            let last = lock(&self.told).description.replace(described.id);
-            if last == Some(described.id) {
+            let last = lock(&self.told).described.replace(described.clone());
+            if last.as_ref().is_some_and(|last| last.says_the_same(described)) {
                 return;
             }
             if last.is_none() && self.src_pad.sticky_event::<gst::event::StreamStart>(0).is_none() {
                 let number = u64::from_be_bytes(described.id.0[..8].try_into().unwrap_or_default());
                 self.src_pad.push_event(gst::event::StreamStart::new(&format!("chaosveil-{number:016x}")));
             }
-            let caps = lock(&self.told).caps.replace(described.caps.clone());
-            if caps.as_ref() != Some(&described.caps) {
+            if last.as_ref().is_none_or(|last| last.caps != described.caps) {
                 self.src_pad.push_event(gst::event::Caps::new(&described.caps));
                 if self.latency.set_caps(&described.caps) {
                     latency::post(self.obj().upcast_ref());
                 }
             }
-            let segment = self.segment_for(frame, last);
+            let segment = self.segment_for(frame, last.map(|last| last.id.0));
             lock(&self.told).segment = Some(segment.clone());
             self.src_pad.push_event(gst::event::Segment::new(&segment));
         }
@@ -602,13 +617,14 @@ mod imp {
         fn segment_for(
             &self,
             frame: &OpenedFrame,
-            last: Option<([u8; 16], u64)>,
+            last_stream: Option<[u8; 16]>,
         ) -> gst::FormattedSegment<gst::ClockTime> {
             let (stream, description) = frame.described.id;
             let mut segment = frame.described.segment.clone();
-            let due_at_once = match last {
-                None => frame.counter > description + 1,
-                Some((last_stream, _)) => last_stream != stream,
+            let due_at_once = match last_stream {
+                // Each epoch has a description of its own: the first one that is known may be the newest of many.
+                None => frame.counter > description + 1 || frame.session.description(0).is_none(),
+                Some(last_stream) => last_stream != stream,
             };
             let times = frame.buffer.pts().and_then(|pts| {
                 Some((pts, segment.to_stream_time(pts)?, i128::from(segment.to_running_time(pts)?.nseconds())))
@@ -744,7 +760,7 @@ mod imp {
                     let stopped = runner.stop_task(&self.src_pad).is_ok();
                     lock(&shared).flush();
                     let mut told = lock(&self.told);
-                    (told.description, told.caps, told.ended, told.flushed) = (None, None, false, true);
+                    (told.described, told.ended, told.flushed) = (None, false, true);
                     (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
                     drop(told);
                     let forwarded = self.src_pad.push_event(event);

@@ -4,6 +4,11 @@
 //! gst-launch-1.0 videotestsrc num-buffers=90 ! chaosenc key-file=psk.key ! filesink location=test.cveil
 //! ```
 //!
+//! From time to time the stream goes on under a new key, and the old one is wiped: after `rekey-bytes`, `rekey-frames` or
+//! `rekey-interval`, and where the action signal `rekey` asks for it; an element message with reason `rekeyed` tells the
+//! counter and the epoch. With all three set to 0 only the signal does it: reason `key-limit-near` then asks for it, and at the
+//! limits of a key the element stops with an error.
+//!
 //! With `guard=true` it compares each frame's output with the clear frame before it is pushed, and stops with an error where
 //! that looks plain: see `guard`. An element message `chaosveil-event` with reason `looks-plain` names the frame's counter and
 //! the statistic.
@@ -11,14 +16,16 @@
 use std::{
     path::PathBuf,
     sync::{Arc, LazyLock, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
     alarm::Alarm,
-    encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter},
+    encrypter::{
+        self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, KeyNews, Place, Ready, SharedEncrypter,
+    },
     guard::Guard,
     latency::{self, Latency},
     runner::{Events, Runner, lock},
@@ -31,7 +38,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
-    seal::{self, Engine, Recipients, StreamSecrets, StreamWriter},
+    seal::{self, Engine, Recipients, RekeyPolicy, StreamSecrets, StreamWriter},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -57,6 +64,7 @@ struct Settings {
     track: u32,
     tracks: u32,
     recording: Option<String>,
+    rekey: RekeyPolicy,
     guard: bool,
     guard_interval: gst::ClockTime,
     /// In place of the real one.
@@ -79,6 +87,7 @@ impl Default for Settings {
             track: 0,
             tracks: 1,
             recording: None,
+            rekey: RekeyPolicy::default(),
             guard: false,
             guard_interval: 100 * gst::ClockTime::MSECOND,
             #[cfg(test)]
@@ -157,6 +166,8 @@ impl Settings {
 }
 
 mod imp {
+    use gst::glib::subclass::Signal;
+
     use super::*;
 
     type EncryptRunner = Runner<EncryptJob, Encrypted>;
@@ -258,6 +269,9 @@ mod imp {
                 "track" => settings.track = value.get().expect(get),
                 "tracks" => settings.tracks = value.get().expect(get),
                 "recording" => settings.recording = value.get().expect(get),
+                "rekey-bytes" => settings.rekey.bytes = value.get().expect(get),
+                "rekey-frames" => settings.rekey.frames = value.get().expect(get),
+                "rekey-interval" => settings.rekey.interval = Duration::from_nanos(value.get().expect(get)),
                 "guard" => settings.guard = value.get().expect(get),
                 "guard-interval" => {
                     settings.guard_interval = gst::ClockTime::from_nseconds(value.get().expect(get));
@@ -268,7 +282,7 @@ mod imp {
 
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
             if pspec.name() == "stats" {
-                return stats::structure(&lock(&self.stats), self.backend_name()).to_value();
+                return self.stats_structure().to_value();
             }
             let settings = lock(&self.settings);
             if let Some(value) = settings.common.get(pspec.name()) {
@@ -285,10 +299,29 @@ mod imp {
                 "track" => settings.track.to_value(),
                 "tracks" => settings.tracks.to_value(),
                 "recording" => settings.recording.to_value(),
+                "rekey-bytes" => settings.rekey.bytes.to_value(),
+                "rekey-frames" => settings.rekey.frames.to_value(),
+                "rekey-interval" => (settings.rekey.interval.as_nanos() as u64).to_value(),
                 "guard" => settings.guard.to_value(),
                 "guard-interval" => settings.guard_interval.nseconds().to_value(),
                 name => unreachable!("no property {name}"),
             }
+        }
+
+        fn signals() -> &'static [Signal] {
+            static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+                vec![
+                    Signal::builder("rekey")
+                        .action()
+                        .return_type::<bool>()
+                        .class_handler(|values| {
+                            let element = values[0].get::<super::ChaosEnc>().expect("called on its own type");
+                            Some(element.imp().ask_rekey().to_value())
+                        })
+                        .build(),
+                ]
+            });
+            &SIGNALS
         }
 
         fn constructed(&self) {
@@ -397,7 +430,7 @@ mod imp {
             let (profile, aead) = (settings.profile.into(), settings.aead.into());
             let recipients = settings.recipients()?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
-            let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
+            let encrypter = Encrypter::new(writer, profile, settings.place()?, settings.rekey)?;
             let (keys, engine) = (encrypter.keys(), settings.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
             self.latency.begin();
@@ -443,6 +476,29 @@ mod imp {
 
         fn parts(&self) -> Option<(SharedEncrypter, Arc<EncryptRunner>)> {
             lock(&self.run).as_ref().map(|run| (run.encrypter.clone(), run.runner.clone()))
+        }
+
+        /// The next frame begins the next epoch. False while nothing runs.
+        fn ask_rekey(&self) -> bool {
+            self.parts().map(|(encrypter, _)| encrypter::serial(&encrypter).ask_rekey()).is_some()
+        }
+
+        fn stats_structure(&self) -> gst::Structure {
+            let mut structure = stats::structure(&lock(&self.stats), self.backend_name());
+            if let Some((encrypter, _)) = self.parts() {
+                structure.set("epoch", u64::from(encrypter::serial(&encrypter).epoch()));
+            }
+            structure
+        }
+
+        fn tell_keys(&self, news: KeyNews, counter: u64) {
+            let (reason, detail) = match news {
+                KeyNews::Rekeyed(epoch) => ("rekeyed", format!("epoch {epoch} begins")),
+                KeyNews::NearsLimit => {
+                    ("key-limit-near", "less than an eighth is left of a limit at which encryption stops".into())
+                }
+            };
+            self.events.post(self.obj().upcast_ref(), reason, Some(counter), &detail);
         }
 
         fn src_activate(&self, pad: &gst::Pad, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
@@ -531,7 +587,10 @@ mod imp {
             stats.add(Counter::FramesIn, 1);
             stats.add(Counter::BytesIn, buffer.size() as u64);
             let ready = encrypter::serial(&encrypter).frame(buffer);
-            let ready = ready.map_err(|error| self.failed(&error))?;
+            let mut ready = ready.map_err(|error| self.failed(&error))?;
+            if let Some(news) = ready.news.take() {
+                self.tell_keys(news, ready.job.counter());
+            }
             self.submit(&runner, &stats, ready)?;
             self.tell_depth();
             Ok(gst::FlowSuccess::Ok)
@@ -810,6 +869,24 @@ fn parameters() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("recording")
             .nick("Recording")
             .blurb("Id shared by all tracks of a recording, 32 hexadecimal digits (default: random)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("rekey-bytes")
+            .nick("Rekey after bytes")
+            .blurb("A new key after so many bytes of frames (0 = not because of bytes)")
+            .default_value(RekeyPolicy::default().bytes)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("rekey-frames")
+            .nick("Rekey after frames")
+            .blurb("A new key after so many frames (0 = not because of frames)")
+            .default_value(RekeyPolicy::default().frames)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("rekey-interval")
+            .nick("Rekey interval")
+            .blurb("A new key after so many nanoseconds (0 = not because of time)")
+            .default_value(RekeyPolicy::default().interval.as_nanos() as u64)
             .mutable_ready()
             .build(),
         glib::ParamSpecBoolean::builder("guard")

@@ -92,6 +92,8 @@ pub struct OpenedFrame {
     pub session: Arc<Session>,
     /// Its counter.
     pub counter: u64,
+    /// Its epoch.
+    pub epoch: u32,
     /// The description that it names.
     pub described: Arc<Described>,
     /// The frame itself.
@@ -128,6 +130,11 @@ impl Described {
         let content = Content::of(&caps)?;
         let segment = video::restore_segment(description.segment.as_ref());
         Ok(Described { id: (stream, counter), caps, segment, content })
+    }
+
+    /// Whether another description differs in nothing but its counter: each epoch tells it anew.
+    pub fn says_the_same(&self, other: &Described) -> bool {
+        self.id == other.id || (self.id.0 == other.id.0 && self.caps == other.caps && self.segment == other.segment)
     }
 }
 
@@ -376,7 +383,9 @@ impl DecryptWorker {
         self.stats.add_stage(Stage::Work, work);
         match opened {
             Ok(Opened::Frame { counter, described, buffer, tags }) => {
-                let frame = OpenedFrame { session, counter, described, buffer, tags, arrival, entered, finished, work };
+                let epoch = header.epoch;
+                let frame =
+                    OpenedFrame { session, counter, epoch, described, buffer, tags, arrival, entered, finished, work };
                 Decrypted::Frame(Box::new(frame))
             }
             Ok(Opened::End { counter, frames }) => Decrypted::End { session, counter, frames },

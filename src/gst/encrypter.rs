@@ -22,8 +22,8 @@ use crate::{
     frame::View,
     pipeline::{BufferPool, Counter, Stage, Stats},
     seal::{
-        Description, Engine, FrameSealer, PictureLayout, Plaintext, Profile, Record, Segment, StreamKeys, StreamWriter,
-        Ticket, random_bytes,
+        Description, Engine, FrameSealer, PictureLayout, Plaintext, Profile, Record, RekeyPolicy, Segment, StreamKeys,
+        StreamWriter, Ticket, random_bytes,
     },
 };
 
@@ -169,6 +169,11 @@ pub struct Place {
 pub struct Encrypter {
     writer: StreamWriter,
     profile: Profile,
+    rekey_policy: RekeyPolicy,
+    /// Somebody asked for the next epoch.
+    rekey_asked: bool,
+    /// That a limit is near has been told, in this epoch.
+    limit_told: bool,
     description: Description,
     content: Arc<Content>,
     form: Form,
@@ -187,12 +192,22 @@ pub struct Encrypter {
     ended: bool,
 }
 
+/// What the application is told of the keys.
+pub enum KeyNews {
+    /// From this frame on the stream is in the epoch of this number.
+    Rekeyed(u32),
+    /// Little is left of a limit at which the writer stops.
+    NearsLimit,
+}
+
 /// A frame, and the stream header that has to leave before it.
 pub struct Ready {
     /// Stream header packet.
     pub header: Option<Encrypted>,
     /// The frame.
     pub job: EncryptJob,
+    /// To be told with it.
+    pub news: Option<KeyNews>,
 }
 
 impl Encrypter {
@@ -200,7 +215,7 @@ impl Encrypter {
     ///
     /// # Errors
     /// [`Error::Random`] if the operating system gives no random bytes.
-    pub fn new(writer: StreamWriter, profile: Profile, place: Place) -> Result<Encrypter> {
+    pub fn new(writer: StreamWriter, profile: Profile, place: Place, rekey_policy: RekeyPolicy) -> Result<Encrypter> {
         let recording = match place.recording {
             Some(recording) => recording,
             None => random_bytes()?,
@@ -208,6 +223,9 @@ impl Encrypter {
         Ok(Encrypter {
             writer,
             profile,
+            rekey_policy,
+            rekey_asked: false,
+            limit_told: false,
             description: Description {
                 track: place.track,
                 tracks: place.tracks,
@@ -232,6 +250,16 @@ impl Encrypter {
     /// Keys for the workers.
     pub fn keys(&self) -> Arc<StreamKeys> {
         self.writer.keys()
+    }
+
+    /// Number of the epoch.
+    pub fn epoch(&self) -> u32 {
+        self.writer.epoch()
+    }
+
+    /// The next frame begins the next epoch.
+    pub fn ask_rekey(&mut self) {
+        self.rekey_asked = true;
     }
 
     /// Takes new caps and returns those of the output.
@@ -316,19 +344,32 @@ impl Encrypter {
         if !self.negotiated {
             return Err(Error::Refused("a frame before its caps"));
         }
+        let payload_len = self.content.payload_len(&buffer);
+        let news = self.rekey(payload_len)?;
         if self.stale {
             self.tell()?;
         }
         let header = self.header_due(&buffer);
         let tags = self.tags_text.as_deref().filter(|_| header.is_some());
         let mut record = metas::record_of(&buffer, tags);
-        let ticket = self.writer.frame(self.content.payload_len(&buffer))?;
+        let ticket = self.writer.frame(payload_len)?;
         record.description = ticket.description();
         let timed = self.is_inside(&buffer) || matches!(self.form, Form::Pictures(_));
         let source = Source::Frame { buffer, content: self.content.clone(), timed };
         let passage = Passage { counter: ticket.counter(), lost: self.lost.clone(), left: false };
         let job = self.job(ticket, record, source, Some(passage));
-        Ok(Ready { header: header.filter(|_| matches!(self.form, Form::Packets)), job })
+        Ok(Ready { header: header.filter(|_| matches!(self.form, Form::Packets)), job, news })
+    }
+
+    /// Goes on to the next epoch where it is time for it.
+    fn rekey(&mut self, payload_len: usize) -> Result<Option<KeyNews>> {
+        if self.rekey_asked || self.writer.rekey_due(&self.rekey_policy, payload_len) {
+            self.writer.rekey()?;
+            (self.rekey_asked, self.limit_told, self.stale) = (false, false, true);
+            return Ok(Some(KeyNews::Rekeyed(self.writer.epoch())));
+        }
+        let nears = self.writer.nears_a_limit() && !std::mem::replace(&mut self.limit_told, true);
+        Ok(nears.then_some(KeyNews::NearsLimit))
     }
 
     /// The stream header, where none has been sent yet. A track may begin late; who opens the recording waits for the
@@ -363,7 +404,7 @@ impl Encrypter {
         self.ended = true;
         let record = Record { description: ticket.description(), ..Record::default() };
         let job = self.job(ticket, record, Source::End(payload), None);
-        Ok(Some(Ready { header, job }))
+        Ok(Some(Ready { header, job, news: None }))
     }
 
     /// After a flush the stream goes on, under the counters that follow; also after an end.

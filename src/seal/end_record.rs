@@ -56,6 +56,7 @@ mod tests {
         let header = FrameHeader {
             kind: Kind::End,
             profile: Profile::Aead,
+            epoch: 0,
             stream_id: [0; 16],
             counter: 5,
             payload_len: 16,

@@ -44,6 +44,8 @@ pub struct FrameHeader {
     pub kind: Kind,
     /// Profile, equal to the stream's.
     pub profile: Profile,
+    /// Epoch whose keys seal it.
+    pub epoch: u32,
     /// Id of the stream.
     pub stream_id: [u8; 16],
     /// Counter of the frame.
@@ -87,6 +89,7 @@ impl FrameHeader {
         out[8] = 1;
         out[KIND_AT] = self.kind.code();
         out[10] = self.profile.code();
+        out[12..16].copy_from_slice(&self.epoch.to_le_bytes());
         out[16..32].copy_from_slice(&self.stream_id);
         out[32..40].copy_from_slice(&self.counter.to_le_bytes());
         out[40..44].copy_from_slice(&(self.payload_len as u32).to_le_bytes());
@@ -150,17 +153,16 @@ impl FrameHeader {
         let kind = Kind::from_code(fields.u8()?).ok_or(Error::Refused("unknown kind of frame"))?;
         let profile = Profile::from_code(fields.u8()?)?;
         fields.zeros(1)?;
-        if fields.u32()? != 0 {
-            return Err(Error::Refused("an epoch that this version does not know"));
-        }
         let header = FrameHeader {
             kind,
             profile,
+            epoch: fields.u32()?,
             stream_id: fields.array()?,
             counter: fields.u64()?,
             payload_len: fields.u32()? as usize,
             record_len: fields.u32()? as usize,
         };
+        check_size("the number of an epoch", header.epoch as usize, limits::EPOCHS as usize)?;
         check_size("bytes of a frame", header.payload_len, limits::FRAME_BYTES)?;
         check_size("bytes of a record", header.record_len, limits::RECORD_BYTES)?;
         Ok(header)

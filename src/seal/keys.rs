@@ -1,12 +1,17 @@
 //! The root of a stream and the keys derived from it (FORMAT.md, sections 2 and 4).
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use aws_lc_rs::{
     aead::{self as lc, LessSafeKey, Nonce, UnboundKey},
     constant_time::verify_slices_are_equal,
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use super::suite::{Aead, Profile, TAG_BYTES};
+use super::{
+    epochs::Epochs,
+    suite::{Aead, Profile, TAG_BYTES},
+};
 use crate::{Error, Result, chaos::FrameKey};
 
 /// Nonce index of a frame's record.
@@ -55,7 +60,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// The keys of a stream in its only epoch, 0. The root itself is not kept.
+/// The keys of a stream: those that last as long as it does, and the way to those of its epochs.
 pub struct StreamKeys {
     /// Id of the stream.
     pub stream_id: [u8; 16],
@@ -68,27 +73,41 @@ pub struct StreamKeys {
     /// Commitment to root and HEAD.
     pub(super) commitment: [u8; 32],
     header: Secret,
-    seal: LessSafeKey,
-    chaos: Secret,
-    mac: Secret,
+    epochs: Mutex<Epochs>,
 }
 
 impl StreamKeys {
-    /// Derives the keys of epoch 0 from the root and the HEAD.
+    /// Derives the keys from the root and the HEAD. The root is kept as the secret of epoch 0.
     pub fn derive(root: &Secret, head: &[u8], stream_id: [u8; 16], profile: Profile, aead: Aead) -> StreamKeys {
         let head_hash = *blake3::hash(head).as_bytes();
-        let derive = |usage| derive(usage, aead, profile, root, &head_hash);
+        let derivation = Derivation { stream_id, profile, aead, head_hash };
         StreamKeys {
             stream_id,
             profile,
             aead,
             head_hash,
-            commitment: *derive("commitment").bytes(),
-            header: derive("header"),
-            seal: aead_key(aead, &derive("seal")),
-            chaos: derive("chaos"),
-            mac: derive("mac"),
+            commitment: *derivation.derive("commitment", root).bytes(),
+            header: derivation.derive("header", root),
+            epochs: Mutex::new(Epochs::new(derivation, root.clone())),
         }
+    }
+
+    /// The keys of an epoch.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for an epoch beyond the last one, or before the one that the writer is in.
+    pub(crate) fn epoch(&self, epoch: u32) -> Result<Arc<EpochKeys>> {
+        self.lock_epochs().keys(epoch)
+    }
+
+    /// Wipes what came before an epoch: of a writer, nothing older can be opened any more.
+    pub(super) fn forget_before(&self, epoch: u32) -> Result<()> {
+        self.lock_epochs().forget_before(epoch)
+    }
+
+    fn lock_epochs(&self) -> MutexGuard<'_, Epochs> {
+        // Nothing that can panic half-way changes it.
+        self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// MAC under the header key, 16 bytes.
@@ -102,6 +121,52 @@ impl StreamKeys {
     pub(super) fn check_header_mac(&self, parts: &[&[u8]], mac: &[u8], what: &'static str) -> Result<()> {
         verify_slices_are_equal(&self.header_mac(parts), mac).map_err(|_| Error::Forged(what))
     }
+}
+
+impl std::fmt::Debug for StreamKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamKeys").field("profile", &self.profile).field("aead", &self.aead).finish_non_exhaustive()
+    }
+}
+
+/// What every derivation of a stream depends on beside its secret.
+#[derive(Clone, Copy)]
+pub(super) struct Derivation {
+    pub stream_id: [u8; 16],
+    pub profile: Profile,
+    pub aead: Aead,
+    pub head_hash: [u8; 32],
+}
+
+impl Derivation {
+    /// `derive_key("chaosveil v1 <use> <aead> <profile>", secret | H)`.
+    pub fn derive(&self, usage: &str, secret: &Secret) -> Secret {
+        let context = format!("chaosveil v1 {usage} {} {}", self.aead.name(), self.profile.name());
+        derived(&context, &[secret.bytes(), &self.head_hash])
+    }
+}
+
+/// The keys of one epoch. Whoever works on one of its frames holds on to them; they are wiped when nobody does.
+pub(crate) struct EpochKeys {
+    /// Number of the epoch.
+    pub(super) epoch: u32,
+    stream_id: [u8; 16],
+    seal: LessSafeKey,
+    chaos: Secret,
+    mac: Secret,
+}
+
+impl EpochKeys {
+    /// Derives them from the secret of the epoch.
+    pub(super) fn derive(derivation: &Derivation, epoch: u32, secret: &Secret) -> EpochKeys {
+        EpochKeys {
+            epoch,
+            stream_id: derivation.stream_id,
+            seal: aead_key(derivation.aead, &derivation.derive("seal", secret)),
+            chaos: derivation.derive("chaos", secret),
+            mac: derivation.derive("mac", secret),
+        }
+    }
 
     /// Digest of profile `chaos` over a frame header and its payload.
     pub(super) fn digest(&self, header: &[u8], payload: &[u8]) -> [u8; 32] {
@@ -109,9 +174,9 @@ impl StreamKeys {
     }
 
     /// Key of the chaotic stage for one frame.
-    pub(crate) fn frame_key(&self, epoch: u32, counter: u64, segments: u32, authenticator: &[u8]) -> FrameKey {
-        let parts: [&[u8]; 5] =
-            [&self.stream_id, &epoch.to_le_bytes(), &counter.to_le_bytes(), &segments.to_le_bytes(), authenticator];
+    pub(crate) fn frame_key(&self, counter: u64, segments: u32, authenticator: &[u8]) -> FrameKey {
+        let (epoch, counter, segments) = (self.epoch.to_le_bytes(), counter.to_le_bytes(), segments.to_le_bytes());
+        let parts: [&[u8]; 5] = [&self.stream_id, &epoch, &counter, &segments, authenticator];
         FrameKey::new(*keyed(&self.chaos, &parts).as_bytes())
     }
 
@@ -159,9 +224,9 @@ impl StreamKeys {
     }
 }
 
-impl std::fmt::Debug for StreamKeys {
+impl std::fmt::Debug for EpochKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamKeys").field("profile", &self.profile).field("aead", &self.aead).finish_non_exhaustive()
+        f.debug_struct("EpochKeys").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
 
@@ -178,12 +243,6 @@ fn aead_key(aead: Aead, key: &Secret) -> LessSafeKey {
         Aead::ChaCha20Poly1305 => &lc::CHACHA20_POLY1305,
     };
     LessSafeKey::new(UnboundKey::new(algorithm, key.bytes()).expect("the key has the length that the AEAD asks for"))
-}
-
-/// `derive_key("chaosveil v1 <use> <aead> <profile>", secret | H)`.
-fn derive(usage: &str, aead: Aead, profile: Profile, secret: &Secret, head_hash: &[u8; 32]) -> Secret {
-    let context = format!("chaosveil v1 {usage} {} {}", aead.name(), profile.name());
-    derived(&context, &[secret.bytes(), head_hash])
 }
 
 /// BLAKE3 derive_key over `material`; what the hasher held of it is wiped.
@@ -225,15 +284,21 @@ mod tests {
             assert_eq!(keys.head_hash, array("h"));
             assert_eq!(keys.commitment, array("commitment"));
             assert_eq!(*keys.header.bytes(), array("k_hdr"));
-            let epoch = &vector["epochs"][0];
-            assert_eq!(keys.chaos.bytes()[..], vector_bytes(&epoch["k_chaos"]));
-            assert_eq!(keys.mac.bytes()[..], vector_bytes(&epoch["k_mac"]));
-            assert_eq!(keys.header_mac(&[b"tail", &keys.head_hash, &tail[..48]])[..], bytes("tail_mac"));
-            // The AEAD does not give its key away: it must open what the given key sealed.
-            let given = aead_key(keys.aead, &Secret::new(vector_bytes(&epoch["k_seal"]).try_into().expect("32 bytes")));
-            let mut text = *b"sealed";
-            let tag = given.seal_in_place_separate_tag(nonce(5, 6), lc::Aad::empty(), &mut text).expect("seals");
-            keys.open(5, 6, &[], &text, tag.as_ref(), &mut [0; 6]).expect("k_seal is the same");
+            assert_eq!(keys.header_mac(&[b"tail", &keys.head_hash, &tail[..56]])[..], bytes("tail_mac"));
+            // From the last epoch back to the first, as a reader may be asked for them.
+            for epoch in vector["epochs"].as_array().expect("a list").iter().rev() {
+                let number = epoch["epoch"].as_u64().expect("a number") as u32;
+                let keys_of = keys.epoch(number).expect("within limits");
+                assert_eq!(keys_of.chaos.bytes()[..], vector_bytes(&epoch["k_chaos"]));
+                assert_eq!(keys_of.mac.bytes()[..], vector_bytes(&epoch["k_mac"]));
+                // The AEAD does not give its key away: it must open what the given key sealed.
+                let given = Secret::new(vector_bytes(&epoch["k_seal"]).try_into().expect("32 bytes"));
+                let mut text = *b"sealed";
+                let tag = aead_key(keys.aead, &given)
+                    .seal_in_place_separate_tag(nonce(5, 6), lc::Aad::empty(), &mut text)
+                    .expect("seals");
+                keys_of.open(5, 6, &[], &text, tag.as_ref(), &mut [0; 6]).expect("k_seal is the same");
+            }
         }
     }
 }

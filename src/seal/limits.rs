@@ -17,6 +17,8 @@ pub const LABEL_BYTES: usize = 255;
 /// Streams that one file may interleave.
 pub const STREAMS: usize = 256;
 
+/// The highest number of an epoch: a reader ratchets no further.
+pub const EPOCHS: u32 = 1 << 20;
 /// AEAD invocations of a writer under one key: the count that NIST SP 800-38D, section 8.3, sets for one key.
 pub const EPOCH_INVOCATIONS: u64 = 1 << 32;
 /// Payload bytes of a writer under one key: 2^42 blocks keep GCM's distinguishing advantage below 2^-44.

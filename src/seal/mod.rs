@@ -14,6 +14,7 @@
 mod bytes;
 mod description;
 mod end_record;
+mod epochs;
 mod frame_header;
 mod identities;
 mod key_files;
@@ -46,7 +47,7 @@ pub use replay::{ReplayWindow, Verdict};
 pub use sealer::{Engine, FrameOpener, FrameSealer, Plaintext};
 pub use stream_header::{GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, KeyGroup, RawStreamHeader, STREAM_MAGIC};
 pub use suite::{Aead, DIGEST_BYTES, Profile, SEGMENT_BYTES, TAG_BYTES, segments};
-pub use writer::{StreamSecrets, StreamWriter, Ticket};
+pub use writer::{RekeyPolicy, StreamSecrets, StreamWriter, Ticket};
 
 #[cfg(test)]
 mod tests;

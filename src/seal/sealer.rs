@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::{
     frame_header::{FRAME_HEADER_BYTES, FrameHeader},
-    keys::{RECORD_INDEX, StreamKeys},
+    keys::{EpochKeys, RECORD_INDEX, StreamKeys},
     record::Record,
     suite::{Aead, Profile, SEGMENT_BYTES, TAG_BYTES},
     writer::{Ticket, check_process},
@@ -47,9 +47,9 @@ impl Worker {
         Worker { keys, engine, plan: FramePlan::default(), between: Vec::new() }
     }
 
-    fn prepare(&mut self, header: &FrameHeader, authenticator: &[u8]) {
+    fn prepare(&mut self, keys: &EpochKeys, header: &FrameHeader, authenticator: &[u8]) {
         let segments = if header.profile == Profile::Chaos { 0 } else { header.segments() };
-        let key = self.keys.frame_key(0, header.counter, segments, authenticator);
+        let key = keys.frame_key(header.counter, segments, authenticator);
         self.plan.prepare(&key, header.payload_len);
     }
 }
@@ -121,7 +121,7 @@ impl FrameSealer {
         let header = self.header_for(&ticket, record)?;
         prefix.resize(header.prefix_len(), 0);
         memory::resize(payload, header.payload_len + TAG_BYTES);
-        let sealed = self.seal_into(&header, source, prefix, payload);
+        let sealed = self.seal_into(&ticket.keys, &header, source, prefix, payload);
         if sealed.is_err() {
             // Profile aead may seal in place: what is left may be clear.
             payload.fill(0);
@@ -144,7 +144,7 @@ impl FrameSealer {
         let header = self.header_for(&ticket, record)?;
         memory::resize(packet, header.packet_len() + TAG_BYTES);
         let (prefix, payload) = packet.split_at_mut(header.prefix_len());
-        let sealed = self.seal_into(&header, source, prefix, payload);
+        let sealed = self.seal_into(&ticket.keys, &header, source, prefix, payload);
         if sealed.is_err() {
             // As above.
             packet.fill(0);
@@ -166,6 +166,7 @@ impl FrameSealer {
     /// `payload` has room for a tag more than the frame.
     fn seal_into(
         &mut self,
+        keys: &EpochKeys,
         header: &FrameHeader,
         source: impl Plaintext,
         prefix: &mut [u8],
@@ -178,16 +179,16 @@ impl FrameSealer {
         let (head, envelope) = prefix.split_at_mut(FRAME_HEADER_BYTES);
         head.copy_from_slice(&header_bytes);
         let (authenticator, sealed_record) = envelope.split_at_mut(header.authenticator_len());
-        self.seal_record(header, &header_bytes, sealed_record)?;
+        self.seal_record(keys, header, &header_bytes, sealed_record)?;
         if !header.profile.runs_stage() {
-            return self.seal_source(header, &header_bytes, source, authenticator, payload);
+            return self.seal_source(keys, header, &header_bytes, source, authenticator, payload);
         }
         let payload = &mut payload[..header.payload_len];
         let mut between = std::mem::take(&mut self.worker.between);
         memory::resize(&mut between, header.payload_len + TAG_BYTES);
-        let sealed = self.seal_before_stage(header, &header_bytes, source, authenticator, &mut between);
+        let sealed = self.seal_before_stage(keys, header, &header_bytes, source, authenticator, &mut between);
         if sealed.is_ok() {
-            self.worker.prepare(header, authenticator);
+            self.worker.prepare(keys, header, authenticator);
             let Engine { backend, pool } = &self.worker.engine;
             backend.encrypt(&self.worker.plan, &between[..header.payload_len], payload, pool.as_deref());
         } else {
@@ -200,6 +201,7 @@ impl FrameSealer {
     /// What the stage runs over stands at the front of `out` afterwards.
     fn seal_before_stage(
         &self,
+        keys: &EpochKeys,
         header: &FrameHeader,
         header_bytes: &[u8; FRAME_HEADER_BYTES],
         source: impl Plaintext,
@@ -209,47 +211,55 @@ impl FrameSealer {
         if header.profile == Profile::Chaos {
             let out = &mut out[..header.payload_len];
             source.write(out)?;
-            authenticator.copy_from_slice(&self.worker.keys.digest(header_bytes, out));
+            authenticator.copy_from_slice(&keys.digest(header_bytes, out));
             return Ok(());
         }
-        self.seal_source(header, header_bytes, source, authenticator, out)
+        self.seal_source(keys, header, header_bytes, source, authenticator, out)
     }
 
     /// Seals into `out`, from where the source stands if its bytes stand together. A segment's tag is written behind it
     /// first: the last one's needs room.
     fn seal_source(
         &self,
+        keys: &EpochKeys,
         header: &FrameHeader,
         header_bytes: &[u8; FRAME_HEADER_BYTES],
         source: impl Plaintext,
         tags: &mut [u8],
         out: &mut [u8],
     ) -> Result<()> {
-        let Worker { keys, engine, .. } = &self.worker;
-        if let (Some(bytes), Aead::Aes256Gcm, None) = (source.slice(), keys.aead, &engine.pool) {
+        let pool = self.worker.engine.pool.as_deref();
+        if let (Some(bytes), Aead::Aes256Gcm, None) = (source.slice(), self.worker.keys.aead, pool) {
             return seal_segments_from(keys, header, header_bytes, bytes, tags, out);
         }
         let out = &mut out[..header.payload_len];
         if let Some(bytes) = source.slice() {
             let copy = |index: usize, out: &mut [u8]| out.copy_from_slice(&bytes[index * SEGMENT_BYTES..][..out.len()]);
-            return seal_segments(&self.worker, header, header_bytes, out, tags, copy);
+            return seal_segments(keys, pool, header, header_bytes, out, tags, copy);
         }
         source.write(out)?;
-        seal_segments(&self.worker, header, header_bytes, out, tags, |_, _| {})
+        seal_segments(keys, pool, header, header_bytes, out, tags, |_, _| {})
     }
 
-    fn seal_record(&self, header: &FrameHeader, header_bytes: &[u8; 64], sealed: &mut [u8]) -> Result<()> {
+    fn seal_record(
+        &self,
+        keys: &EpochKeys,
+        header: &FrameHeader,
+        header_bytes: &[u8; FRAME_HEADER_BYTES],
+        sealed: &mut [u8],
+    ) -> Result<()> {
         let (text, tag) = sealed.split_at_mut(header.record_len);
         text.copy_from_slice(&self.record);
         let aad = segment_aad(header_bytes, RECORD_INDEX, header.segments());
-        tag.copy_from_slice(&self.worker.keys.seal(header.counter, RECORD_INDEX, &aad, text)?);
+        tag.copy_from_slice(&keys.seal(header.counter, RECORD_INDEX, &aad, text)?);
         Ok(())
     }
 }
 
 /// Seals in place; `fill` brings each segment's text there before.
 fn seal_segments(
-    worker: &Worker,
+    keys: &EpochKeys,
+    pool: Option<&rayon::ThreadPool>,
     header: &FrameHeader,
     header_bytes: &[u8; FRAME_HEADER_BYTES],
     bytes: &mut [u8],
@@ -260,13 +270,13 @@ fn seal_segments(
     let seal = |(index, (segment, tag)): (usize, (&mut [u8], &mut [u8]))| {
         fill(index, segment);
         let aad = segment_aad(header_bytes, index as u32, segments);
-        tag.copy_from_slice(&worker.keys.seal(header.counter, index as u32, &aad, segment)?);
+        tag.copy_from_slice(&keys.seal(header.counter, index as u32, &aad, segment)?);
         Ok(())
     };
     if bytes.is_empty() {
         return seal((0, (bytes, tags)));
     }
-    match &worker.engine.pool {
+    match pool {
         None => bytes.chunks_mut(SEGMENT_BYTES).zip(tags.chunks_mut(TAG_BYTES)).enumerate().try_for_each(seal),
         Some(pool) => pool.install(|| {
             bytes.par_chunks_mut(SEGMENT_BYTES).zip(tags.par_chunks_mut(TAG_BYTES)).enumerate().try_for_each(seal)
@@ -278,7 +288,7 @@ fn seal_segments(
 /// one segment after another: `out` has room for one tag more, and each segment's tag lies where the next one begins,
 /// and is taken away before.
 fn seal_segments_from(
-    keys: &StreamKeys,
+    keys: &EpochKeys,
     header: &FrameHeader,
     header_bytes: &[u8; FRAME_HEADER_BYTES],
     bytes: &[u8],
@@ -327,23 +337,31 @@ impl FrameOpener {
         if prefix.len() != header.prefix_len() || payload.len() != header.payload_len {
             return Err(Error::Refused("a frame's length differs from its header's"));
         }
+        let keys = self.worker.keys.epoch(header.epoch)?;
         let (authenticator, sealed_record) = prefix[FRAME_HEADER_BYTES..].split_at(header.authenticator_len());
-        let record = self.open_record(&header, header_bytes, sealed_record)?;
+        let record = self.open_record(&keys, &header, header_bytes, sealed_record)?;
         memory::resize(out, header.payload_len);
-        self.open_payload(&header, header_bytes, authenticator, payload, out)?;
+        self.open_payload(&keys, &header, header_bytes, authenticator, payload, out)?;
         Ok((header, record))
     }
 
-    fn open_record(&mut self, header: &FrameHeader, header_bytes: &[u8; 64], sealed: &[u8]) -> Result<Record> {
+    fn open_record(
+        &mut self,
+        keys: &EpochKeys,
+        header: &FrameHeader,
+        header_bytes: &[u8; FRAME_HEADER_BYTES],
+        sealed: &[u8],
+    ) -> Result<Record> {
         let (text, tag) = sealed.split_at(header.record_len);
         self.record.resize(text.len(), 0);
         let aad = segment_aad(header_bytes, RECORD_INDEX, header.segments());
-        self.worker.keys.open(header.counter, RECORD_INDEX, &aad, text, tag, &mut self.record)?;
+        keys.open(header.counter, RECORD_INDEX, &aad, text, tag, &mut self.record)?;
         Record::decode(&self.record)
     }
 
     fn open_payload(
         &mut self,
+        keys: &EpochKeys,
         header: &FrameHeader,
         header_bytes: &[u8; FRAME_HEADER_BYTES],
         authenticator: &[u8],
@@ -351,17 +369,18 @@ impl FrameOpener {
         out: &mut [u8],
     ) -> Result<()> {
         if !header.profile.runs_stage() {
-            return open_segments(&self.worker, header, header_bytes, authenticator, payload, out);
+            let pool = self.worker.engine.pool.as_deref();
+            return open_segments(keys, pool, header, header_bytes, authenticator, payload, out);
         }
-        self.worker.prepare(header, authenticator);
+        self.worker.prepare(keys, header, authenticator);
         let Engine { backend, pool } = &self.worker.engine;
         if header.profile == Profile::Chaos {
             backend.decrypt(&self.worker.plan, payload, out, pool.as_deref());
-            let digest = self.worker.keys.digest(header_bytes, out);
+            let digest = keys.digest(header_bytes, out);
             return verify_slices_are_equal(&digest, authenticator)
                 .map_err(|_| Error::Forged("a frame does not match its digest"));
         }
-        let (segments, keys) = (header.segments(), &self.worker.keys);
+        let segments = header.segments();
         let open = |index: usize, sealed: &[u8], out: &mut [u8]| {
             let tag = &authenticator[index * TAG_BYTES..][..TAG_BYTES];
             let aad = segment_aad(header_bytes, index as u32, segments);
@@ -372,7 +391,8 @@ impl FrameOpener {
 }
 
 fn open_segments(
-    worker: &Worker,
+    keys: &EpochKeys,
+    pool: Option<&rayon::ThreadPool>,
     header: &FrameHeader,
     header_bytes: &[u8; FRAME_HEADER_BYTES],
     tags: &[u8],
@@ -383,12 +403,12 @@ fn open_segments(
     type Piece<'a> = ((&'a [u8], &'a [u8]), &'a mut [u8]);
     let open = |(index, ((sealed, tag), out)): (usize, Piece)| {
         let aad = segment_aad(header_bytes, index as u32, segments);
-        worker.keys.open(header.counter, index as u32, &aad, sealed, tag, out)
+        keys.open(header.counter, index as u32, &aad, sealed, tag, out)
     };
     if sealed.is_empty() {
         return open((0, ((sealed, tags), out)));
     }
-    match &worker.engine.pool {
+    match pool {
         None => {
             let sealed = sealed.chunks(SEGMENT_BYTES).zip(tags.chunks(TAG_BYTES));
             sealed.zip(out.chunks_mut(SEGMENT_BYTES)).enumerate().try_for_each(open)

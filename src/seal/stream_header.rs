@@ -7,7 +7,7 @@ use super::{
     bytes::Fields,
     description::Description,
     frame_header::check_size,
-    keys::{DESCRIPTION_INDEX, Secret, StreamKeys},
+    keys::{DESCRIPTION_INDEX, EpochKeys, Secret, StreamKeys},
     limits,
     suite::{Aead, Profile, SEGMENT_BYTES, TAG_BYTES},
 };
@@ -18,11 +18,11 @@ pub const STREAM_MAGIC: &[u8; 8] = b"CVEILHDR";
 /// Bytes of a HEAD before its key groups.
 const HEAD_FIXED_BYTES: usize = 40;
 /// Bytes of a TAIL before the sealed description.
-const TAIL_FIXED_BYTES: usize = 64;
+const TAIL_FIXED_BYTES: usize = 72;
 /// Bytes of the commitment at the start of a TAIL.
 const COMMITMENT_BYTES: usize = 32;
 /// Bytes of a TAIL that its MAC covers.
-const TAIL_MACED_BYTES: usize = 48;
+const TAIL_MACED_BYTES: usize = 56;
 
 /// One way to unwrap the root: a type and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +65,17 @@ pub(super) fn encode_head(profile: Profile, aead: Aead, stream_id: &[u8; 16], gr
     Ok(out)
 }
 
-/// Writes HEAD and TAIL with `description` sealed under `counter`.
+/// Writes HEAD and TAIL with `description` sealed in an epoch under `counter`.
 ///
 /// # Errors
 /// [`Error::TooLarge`] if both do not fit into a stream header.
-pub(super) fn encode(head: &[u8], keys: &StreamKeys, counter: u64, description: &Description) -> Result<Vec<u8>> {
+pub(super) fn encode(
+    head: &[u8],
+    keys: &StreamKeys,
+    epoch: &EpochKeys,
+    counter: u64,
+    description: &Description,
+) -> Result<Vec<u8>> {
     let mut sealed = description.encode();
     let total = len(head, description);
     check_size("bytes of a stream header", total, limits::STREAM_HEADER_BYTES)?;
@@ -78,10 +84,11 @@ pub(super) fn encode(head: &[u8], keys: &StreamKeys, counter: u64, description: 
     out.extend_from_slice(&keys.commitment);
     out.extend_from_slice(&counter.to_le_bytes());
     out.extend_from_slice(&(sealed.len() as u32).to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&epoch.epoch.to_le_bytes());
+    out.extend_from_slice(&[0; 8]);
     let fixed: [u8; TAIL_MACED_BYTES] = Fields(&out[head.len()..]).array()?;
     out.extend_from_slice(&keys.header_mac(&[b"tail", &keys.head_hash, &fixed]));
-    let tag = keys.seal(counter, DESCRIPTION_INDEX, &description_aad(keys, &fixed), &mut sealed)?;
+    let tag = epoch.seal(counter, DESCRIPTION_INDEX, &description_aad(keys, &fixed), &mut sealed)?;
     out.extend_from_slice(&sealed);
     out.extend_from_slice(&tag);
     Ok(out)
@@ -227,11 +234,15 @@ impl<'a> RawStreamHeader<'a> {
         keys.check_header_mac(&[b"tail", &keys.head_hash, &fixed], &mac, "a stream header")?;
         let (commitment, rest) = fixed.split_at(COMMITMENT_BYTES);
         verify_slices_are_equal(&keys.commitment, commitment).map_err(|_| Error::Forged("a stream header"))?;
-        let counter = Fields(rest).u64()?;
-        Fields(&fixed[44..]).zeros(4)?;
+        let mut rest = Fields(rest);
+        let counter = rest.u64()?;
+        rest.take(4)?;
+        let epoch = rest.u32()?;
+        rest.zeros(8)?;
         let (sealed, tag) = fields.0.split_at(fields.0.len() - TAG_BYTES);
         let mut plain = vec![0; sealed.len()];
-        keys.open(counter, DESCRIPTION_INDEX, &description_aad(keys, &fixed), sealed, tag, &mut plain)?;
+        let aad = description_aad(keys, &fixed);
+        keys.epoch(epoch)?.open(counter, DESCRIPTION_INDEX, &aad, sealed, tag, &mut plain)?;
         Ok((counter, Description::decode(&plain)?))
     }
 }

@@ -322,7 +322,7 @@ fn passphrases_that_do_not_fit_are_not_tried_for_ever() {
         let groups = [KeyGroup { kind: 2, bytes }];
         let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &[number; 16], &groups).expect("fits");
         let keys = StreamKeys::derive(&Secret::new([number; 32]), &head, [number; 16], Profile::Aead, Aead::Aes256Gcm);
-        stream_header::encode(&head, &keys, 0, &description()).expect("fits")
+        stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description()).expect("fits")
     };
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("pass"), "not this 100\n").expect("written");
@@ -468,7 +468,7 @@ fn a_bad_key_group_does_not_keep_the_others_from_opening() {
     let header = |groups: &[KeyGroup]| {
         let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &stream_id, groups).expect("fits");
         let keys = StreamKeys::derive(&root, &head, stream_id, Profile::Aead, Aead::Aes256Gcm);
-        stream_header::encode(&head, &keys, 0, &description()).expect("fits")
+        stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description()).expect("fits")
     };
     groups.insert(0, KeyGroup { kind: 1, bytes: b"no age file".to_vec() });
     let header = header(&groups);
@@ -510,6 +510,79 @@ fn every_recipient_opens_the_stream() {
         Recipients::default().add("AGE-SECRET-KEY-1QQQ").expect_err("a secret").to_string().contains("secret identity")
     );
     assert!(create_identity(&file("alice")).expect_err("exists").to_string().contains("exists already"));
+}
+
+/// Two cameras, three recipients of which each camera seals to two, two streams of each, three epochs: a frame opens with
+/// the keys of its own recipient, stream and epoch and with no others, whatever a header claims.
+#[test]
+fn fail_every_key_but_the_own() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let names = ["alice", "bob", "carol"];
+    let recipients = names.map(|name| create_identity(&dir.path().join(name)).expect("written"));
+    let identities = names.map(|name| {
+        let mut identities = Identities::default();
+        identities.add_file(&dir.path().join(name)).expect("an identity");
+        Arc::new(identities)
+    });
+    struct Sealed {
+        camera: usize,
+        stream: usize,
+        header: Arc<Vec<u8>>,
+        epoch: u32,
+        packet: Vec<u8>,
+    }
+    let mut sealed = Vec::new();
+    for (camera, stream) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let mut to = Recipients::default();
+        [camera, camera + 1].into_iter().for_each(|number| to.add(&recipients[number]).expect("a recipient"));
+        let secrets = StreamSecrets::random().expect("random");
+        let mut writer = StreamWriter::new(Profile::Hardened, Aead::Aes256Gcm, &to, secrets).expect("valid");
+        let mut sealer = FrameSealer::new(writer.keys(), engine());
+        for epoch in 0..3 {
+            let header = writer.describe(&description()).expect("fits");
+            let ticket = writer.frame(300).expect("within limits");
+            let record = Record { description: ticket.description(), ..Record::default() };
+            let mut packet = Vec::new();
+            sealer.seal_packet(ticket, &record, &bytes(300)[..], &mut packet).expect("seals");
+            sealed.push(Sealed { camera, stream, header, epoch, packet });
+            writer.rekey().expect("within limits");
+        }
+    }
+    let (mut opened, mut tried) = (0, 0);
+    for lock in &sealed {
+        for (recipient, identities) in identities.iter().enumerate() {
+            let mut reader = StreamReader::new(identities.clone(), ReaderPolicy::default());
+            let allowed = [lock.camera, lock.camera + 1].contains(&recipient);
+            match reader.header(&lock.header) {
+                Ok(_) => assert!(allowed, "{} opens a stream that is not for it", names[recipient]),
+                Err(error) => {
+                    assert!(!allowed && matches!(error, Error::WrongKey), "{error}");
+                    continue;
+                }
+            }
+            let keys = reader.keys().expect("open");
+            for frame in &sealed {
+                let own_stream = (frame.camera, frame.stream) == (lock.camera, lock.stream);
+                for epoch in 0..3 {
+                    // The header is made to fit the keys that are tried: only the seal stands between.
+                    let claimed = FrameHeader::claimed(frame.packet.first_chunk().expect("a header")).expect("valid");
+                    let claim = FrameHeader { stream_id: keys.stream_id, epoch, ..claimed };
+                    let (prefix, payload) = frame.packet.split_at(claim.prefix_len());
+                    let prefix = [&claim.encode(&keys)[..], &prefix[FRAME_HEADER_BYTES..]].concat();
+                    let mut out = Vec::new();
+                    let result = FrameOpener::new(keys.clone(), engine()).open(&prefix, payload, &mut out);
+                    tried += 1;
+                    match own_stream && epoch == frame.epoch {
+                        true => assert!(result.is_ok() && out == bytes(300)),
+                        false => assert!(result.is_err() && out.iter().all(|&byte| byte == 0)),
+                    }
+                    opened += usize::from(result.is_ok());
+                }
+            }
+        }
+    }
+    // Of 12 headers, each open to 2 of 3 recipients, with 3 epochs over 12 frames.
+    assert_eq!((tried, opened), (12 * 2 * 12 * 3, 12 * 2 * 3));
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The writing end of a stream: counters, headers, limits. Everything here is serial and cheap; frames are sealed by
 //! any number of [`FrameSealer`](super::FrameSealer)s in parallel, each with a [`Ticket`] drawn here.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     description::Description,
     end_record::EndRecord,
     frame_header::{FrameHeader, Kind, check_size},
-    keys::{Secret, StreamKeys, random_bytes},
+    keys::{EpochKeys, Secret, StreamKeys, random_bytes},
     limits,
     recipients::Recipients,
     stream_header,
@@ -45,6 +48,8 @@ pub struct Ticket {
     pub(super) counter: u64,
     pub(super) description: u64,
     pub(super) payload_len: usize,
+    /// Of the epoch that it was drawn in.
+    pub(super) keys: Arc<EpochKeys>,
     /// Process that drew it: after a fork both would have it.
     pub(super) process: u32,
 }
@@ -66,16 +71,47 @@ impl Ticket {
     }
 }
 
+/// When a writer goes on to the next epoch by itself. Whatever comes first; 0 means never because of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RekeyPolicy {
+    /// Payload bytes of an epoch.
+    pub bytes: u64,
+    /// Frames of an epoch.
+    pub frames: u64,
+    /// Time of an epoch, by the clock.
+    pub interval: Duration,
+}
+
+impl Default for RekeyPolicy {
+    fn default() -> Self {
+        RekeyPolicy { bytes: 1 << 36, frames: 0, interval: Duration::from_secs(3600) }
+    }
+}
+
+/// What an epoch has sealed so far.
+struct Usage {
+    invocations: u64,
+    bytes: u64,
+    frames: u64,
+    since: Instant,
+}
+
+impl Usage {
+    fn none() -> Usage {
+        Usage { invocations: 0, bytes: 0, frames: 0, since: Instant::now() }
+    }
+}
+
 /// The writing end of one stream.
 pub struct StreamWriter {
     keys: Arc<StreamKeys>,
+    epoch: Arc<EpochKeys>,
+    usage: Usage,
     head: Vec<u8>,
     header: Arc<Vec<u8>>,
     description: u64,
     next_counter: u64,
     frames: u64,
-    invocations: u64,
-    bytes: u64,
     process: u32,
 }
 
@@ -91,14 +127,14 @@ impl StreamWriter {
         let head = stream_header::encode_head(profile, aead, &stream_id, &groups)?;
         let keys = StreamKeys::derive(&root, &head, stream_id, profile, aead);
         Ok(StreamWriter {
+            epoch: keys.epoch(0)?,
             keys: Arc::new(keys),
+            usage: Usage::none(),
             head,
             header: Arc::default(),
             description: 0,
             next_counter: 0,
             frames: 0,
-            invocations: 0,
-            bytes: 0,
             process: std::process::id(),
         })
     }
@@ -113,6 +149,47 @@ impl StreamWriter {
         self.keys.clone()
     }
 
+    /// Number of the epoch.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.epoch
+    }
+
+    /// Whether a policy wants the next epoch before a frame of `payload_len` bytes.
+    pub fn rekey_due(&self, policy: &RekeyPolicy, payload_len: usize) -> bool {
+        let RekeyPolicy { bytes, frames, interval } = *policy;
+        let Usage { bytes: sealed, frames: made, since, .. } = self.usage;
+        // An epoch without a frame has nothing to protect from the next one.
+        made > 0
+            && ((bytes > 0 && sealed.saturating_add(payload_len as u64) > bytes)
+                || (frames > 0 && made >= frames)
+                || (!interval.is_zero() && since.elapsed() >= interval))
+    }
+
+    /// Goes on to the next epoch, and wipes the secrets of this one and all before it: who takes this process's memory
+    /// afterwards opens nothing that left earlier, but for frames that are still being sealed. To be described again.
+    ///
+    /// # Errors
+    /// [`Error::KeyExhausted`] after the last epoch.
+    pub fn rekey(&mut self) -> Result<()> {
+        let next = self.epoch.epoch + 1;
+        if next > limits::EPOCHS {
+            return Err(Error::KeyExhausted("2^20 epochs"));
+        }
+        self.keys.forget_before(next)?;
+        self.epoch = self.keys.epoch(next)?;
+        self.usage = Usage::none();
+        Ok(())
+    }
+
+    /// Whether little is left of a limit at which this writer stops: of the key of this epoch, the counters or the epochs.
+    pub fn nears_a_limit(&self) -> bool {
+        let nears = |used: u64, limit: u64| used > limit - limit / 8;
+        nears(self.usage.invocations, limits::EPOCH_INVOCATIONS)
+            || nears(self.usage.bytes, limits::EPOCH_BYTES)
+            || nears(self.next_counter, u64::MAX)
+            || nears(self.epoch.epoch.into(), limits::EPOCHS.into())
+    }
+
     /// Bytes of the stream header that would tell `description`.
     pub fn header_len(&self, description: &Description) -> usize {
         stream_header::len(&self.head, description)
@@ -124,7 +201,7 @@ impl StreamWriter {
     /// [`Error::TooLarge`] if it does not fit, [`Error::KeyExhausted`] at the stream's limits, [`Error::Forked`].
     pub fn describe(&mut self, description: &Description) -> Result<Arc<Vec<u8>>> {
         let counter = self.draw_counter(1, 0, END_RESERVE)?;
-        self.header = Arc::new(stream_header::encode(&self.head, &self.keys, counter, description)?);
+        self.header = Arc::new(stream_header::encode(&self.head, &self.keys, &self.epoch, counter, description)?);
         self.description = counter;
         Ok(self.header.clone())
     }
@@ -141,6 +218,7 @@ impl StreamWriter {
     pub fn frame(&mut self, payload_len: usize) -> Result<Ticket> {
         let ticket = self.ticket(Kind::Frame, payload_len)?;
         self.frames += 1;
+        self.usage.frames += 1;
         Ok(ticket)
     }
 
@@ -167,16 +245,16 @@ impl StreamWriter {
         let reserved = if kind == Kind::End { Reserve::default() } else { END_RESERVE };
         let counter = self.draw_counter(invocations, payload_len as u64, reserved)?;
         let (stream_id, description, process) = (self.keys.stream_id, self.description, self.process);
-        Ok(Ticket { kind, stream_id, counter, description, payload_len, process })
+        Ok(Ticket { kind, stream_id, counter, description, payload_len, keys: self.epoch.clone(), process })
     }
 
     /// The one place where counters are given out and limits are kept.
     fn draw_counter(&mut self, invocations: u64, bytes: u64, reserved: Reserve) -> Result<u64> {
         check_process(self.process)?;
-        if self.invocations + invocations + reserved.invocations > limits::EPOCH_INVOCATIONS {
+        if self.usage.invocations + invocations + reserved.invocations > limits::EPOCH_INVOCATIONS {
             return Err(Error::KeyExhausted("2^32 AEAD invocations under one key"));
         }
-        if self.bytes + bytes + reserved.bytes > limits::EPOCH_BYTES {
+        if self.usage.bytes + bytes + reserved.bytes > limits::EPOCH_BYTES {
             return Err(Error::KeyExhausted("2^46 bytes under one key"));
         }
         let counter = self.next_counter;
@@ -184,8 +262,8 @@ impl StreamWriter {
             return Err(Error::KeyExhausted("the last counter"));
         }
         self.next_counter = counter + 1;
-        self.invocations += invocations;
-        self.bytes += bytes;
+        self.usage.invocations += invocations;
+        self.usage.bytes += bytes;
         Ok(counter)
     }
 }
@@ -215,6 +293,7 @@ impl Ticket {
         FrameHeader {
             kind: self.kind,
             profile: keys.profile,
+            epoch: self.keys.epoch,
             stream_id: keys.stream_id,
             counter: self.counter,
             payload_len: self.payload_len,
@@ -237,12 +316,12 @@ mod tests {
     #[test]
     fn fail_at_the_limits_and_stay_failed() {
         let mut writer = writer();
-        writer.invocations = limits::EPOCH_INVOCATIONS - 4;
+        writer.usage.invocations = limits::EPOCH_INVOCATIONS - 4;
         assert_eq!(writer.frame(10).expect("two invocations are left").counter(), 0);
         assert!(matches!(writer.frame(0), Err(Error::KeyExhausted(_))));
         writer.end().expect("the end record has room");
         let mut writer = self::writer();
-        writer.bytes = limits::EPOCH_BYTES - 16 - 5;
+        writer.usage.bytes = limits::EPOCH_BYTES - 16 - 5;
         assert!(matches!(writer.frame(6), Err(Error::KeyExhausted(_))));
         assert_eq!(writer.frame(5).expect("five bytes are left").counter(), 0, "a refused frame takes no counter");
         assert!(matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
@@ -252,6 +331,47 @@ mod tests {
         writer.next_counter = u64::MAX - 1;
         assert!(matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
         writer.end().expect("the end record has room");
+    }
+
+    #[test]
+    fn a_new_epoch_has_new_limits() {
+        let mut writer = writer();
+        writer.usage.bytes = limits::EPOCH_BYTES - 16;
+        assert!(writer.nears_a_limit() && matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
+        writer.rekey().expect("not the last epoch");
+        assert!(!writer.nears_a_limit());
+        let ticket = writer.frame(1).expect("another key");
+        assert_eq!((ticket.counter(), ticket.keys.epoch, writer.epoch()), (0, 1, 1), "counters go on");
+    }
+
+    #[test]
+    fn fail_after_the_last_epoch() {
+        let mut writer = writer();
+        writer.keys.forget_before(limits::EPOCHS - 1).expect("within limits");
+        writer.epoch = writer.keys.epoch(limits::EPOCHS - 1).expect("within limits");
+        assert!(writer.nears_a_limit());
+        writer.rekey().expect("the last one");
+        assert!(matches!(writer.rekey(), Err(Error::KeyExhausted(_))));
+        writer.frame(1).expect("the last epoch goes on");
+    }
+
+    #[test]
+    fn a_policy_is_kept() {
+        let never = RekeyPolicy { bytes: 0, frames: 0, interval: Duration::ZERO };
+        let mut writer = writer();
+        let every = |policy| move |writer: &StreamWriter, len| writer.rekey_due(&policy, len);
+        let (bytes, frames) = (every(RekeyPolicy { bytes: 100, ..never }), every(RekeyPolicy { frames: 2, ..never }));
+        assert!(!bytes(&writer, 101), "a frame over the limit has an epoch of its own");
+        writer.frame(60).expect("within limits");
+        assert!(!bytes(&writer, 40) && bytes(&writer, 41) && !frames(&writer, 0));
+        writer.frame(40).expect("within limits");
+        assert!(bytes(&writer, 1) && frames(&writer, 0) && !every(never)(&writer, 1 << 29));
+        let short = every(RekeyPolicy { interval: Duration::from_nanos(1), ..never });
+        let long = every(RekeyPolicy { interval: Duration::from_secs(3600), ..never });
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(short(&writer, 0) && !long(&writer, 0));
+        writer.rekey().expect("not the last epoch");
+        assert!(!bytes(&writer, 100) && !frames(&writer, 0) && !short(&writer, 0));
     }
 
     #[test]

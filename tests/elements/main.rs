@@ -18,6 +18,7 @@ mod loss;
 mod metadata;
 mod packets;
 mod pictures;
+mod rekey;
 mod rig;
 mod round_trips;
 mod secrets;

@@ -19,7 +19,8 @@ CIPHERS = {AES_256_GCM: AESGCM, CHACHA20_POLY1305: ChaCha20Poly1305}
 FRAME, END = 0, 1
 RECIPIENTS, PASSPHRASE, PRE_SHARED_KEY = 1, 2, 3
 HEAD_FIXED = 40
-TAIL_FIXED = 64
+TAIL_FIXED = 72
+TAIL_MACED = 56
 FRAME_HEADER = 64
 RECORD_FIXED = 12
 SEGMENT_INFO = 84
@@ -35,6 +36,7 @@ MAX_AGE_STANZAS = 64
 MAX_PAYLOAD = 536_870_912
 MAX_RECORD = 65_535
 MAX_STREAMS = 256
+MAX_EPOCH = 1 << 20
 REPLAY_WINDOW = 1024
 
 
@@ -52,12 +54,31 @@ class Truncated(FormatError):
 
 @dataclass(frozen=True)
 class EpochKeys:
-    """The secret of one epoch and the three keys made of it."""
+    """The secret of one epoch and the three keys made of it, with what they do."""
 
+    stream: "StreamKeys"
+    number: int
     secret: bytes
-    seal: bytes
+    seal_key: bytes
     chaos: bytes
     mac: bytes
+
+    def digest(self, frame_header: bytes, payload: bytes) -> bytes:
+        """The authenticator of profile `chaos`."""
+        return blake3(struct.pack("<I", FRAME_HEADER) + frame_header + payload, key=self.mac).digest()
+
+    def frame_key(self, counter: int, segments: int, authenticator: bytes) -> bytes:
+        """The key of the chaotic stage for one frame."""
+        m = 0 if self.stream.profile == CHAOS else segments
+        material = self.stream.stream_id + struct.pack("<IQI", self.number, counter, m) + authenticator
+        return blake3(material, key=self.chaos).digest()
+
+    def seal(self, counter: int, index: int, plain: bytes, aad: bytes) -> bytes:
+        return CIPHERS[self.stream.aead](self.seal_key).encrypt(nonce(counter, index), plain, aad)
+
+    def open(self, counter: int, index: int, sealed: bytes, aad: bytes) -> bytes:
+        """Raises `cryptography.exceptions.InvalidTag` on anything that was not sealed so."""
+        return CIPHERS[self.stream.aead](self.seal_key).decrypt(nonce(counter, index), sealed, aad)
 
 
 class StreamKeys:
@@ -70,7 +91,6 @@ class StreamKeys:
         self.commitment = self._derive("commitment", root)
         self.header_key = self._derive("header", root)
         self._root = root
-        self.now = self.epoch(0)
 
     def _derive(self, use: str, secret: bytes) -> bytes:
         context = f"chaosveil v1 {use} {AEADS[self.aead]} {PROFILES[self.profile]}"
@@ -80,36 +100,19 @@ class StreamKeys:
         secret = self._root
         for _ in range(number):
             secret = self._derive("ratchet", secret)
-        return EpochKeys(secret, *(self._derive(use, secret) for use in ("seal", "chaos", "mac")))
+        return EpochKeys(self, number, secret, *(self._derive(use, secret) for use in ("seal", "chaos", "mac")))
 
     def header_mac(self, label: bytes, data: bytes) -> bytes:
         return blake3(label + data, key=self.header_key).digest()[:TAG]
 
     def tail_mac(self, tail: bytes) -> bytes:
-        return self.header_mac(b"tail", self.head_hash + tail[:48])
+        return self.header_mac(b"tail", self.head_hash + tail[:TAIL_MACED])
 
     def frame_mac(self, frame_header: bytes) -> bytes:
         return self.header_mac(b"frame", frame_header[:48])
 
     def description_aad(self, tail: bytes) -> bytes:
-        return b"description" + self.head_hash + tail[:48]
-
-    def digest(self, frame_header: bytes, payload: bytes) -> bytes:
-        """The authenticator of profile `chaos`."""
-        return blake3(struct.pack("<I", FRAME_HEADER) + frame_header + payload, key=self.now.mac).digest()
-
-    def frame_key(self, counter: int, segments: int, authenticator: bytes) -> bytes:
-        """The key of the chaotic stage for one frame of epoch 0."""
-        m = 0 if self.profile == CHAOS else segments
-        material = self.stream_id + struct.pack("<IQI", 0, counter, m) + authenticator
-        return blake3(material, key=self.now.chaos).digest()
-
-    def seal(self, counter: int, index: int, plain: bytes, aad: bytes) -> bytes:
-        return CIPHERS[self.aead](self.now.seal).encrypt(nonce(counter, index), plain, aad)
-
-    def open(self, counter: int, index: int, sealed: bytes, aad: bytes) -> bytes:
-        """Raises `cryptography.exceptions.InvalidTag` on anything that was not sealed so."""
-        return CIPHERS[self.aead](self.now.seal).decrypt(nonce(counter, index), sealed, aad)
+        return b"description" + self.head_hash + tail[:TAIL_MACED]
 
 
 def nonce(counter: int, index: int) -> bytes:

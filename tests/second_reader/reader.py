@@ -22,6 +22,7 @@ from .layout import (
     HEAD_FIXED,
     HEADER_MAGIC,
     MAX_AGE_STANZAS,
+    MAX_EPOCH,
     MAX_KEY_GROUPS,
     MAX_PAYLOAD,
     MAX_RECORD,
@@ -36,6 +37,7 @@ from .layout import (
     SEGMENT,
     TAG,
     TAIL_FIXED,
+    TAIL_MACED,
     TRAILER,
     VERSION,
     FormatError,
@@ -229,7 +231,7 @@ def open_stream_header(
     tail = data[at + len(head) : at + len(head) + TAIL_FIXED]
     if len(tail) < TAIL_FIXED:
         raise Truncated("stream header")
-    counter, length, signature = struct.unpack_from("<QII", tail, 32)
+    counter, length, epoch, zeros = struct.unpack_from("<QIIQ", tail, 32)
     total = len(head) + TAIL_FIXED + length + TAG
     if total > MAX_STREAM_HEADER:
         raise FormatError("stream header: length")
@@ -241,14 +243,16 @@ def open_stream_header(
             raise FormatError("stream header: commitment")
     else:
         keys = unwrap(head, tail[:32], credentials)
-    if not same(keys.tail_mac(tail), tail[48:]):
+    if not same(keys.tail_mac(tail), tail[TAIL_MACED:]):
         raise FormatError("stream header: MAC of the tail")
-    if signature:
-        raise FormatError("stream header: signature")
+    if zeros:
+        raise FormatError("stream header: reserved bytes of the tail")
+    if epoch > MAX_EPOCH:
+        raise FormatError("stream header: epoch")
     if len(sealed) < length + TAG:
         raise Truncated("stream header")
     try:
-        plain = keys.open(counter, DESCRIPTION_INDEX, sealed, keys.description_aad(tail))
+        plain = keys.epoch(epoch).open(counter, DESCRIPTION_INDEX, sealed, keys.description_aad(tail))
     except InvalidTag as error:
         raise FormatError("stream header: description") from error
     return head, keys, parse_description(counter, plain), total
@@ -260,6 +264,7 @@ class FrameHeader:
 
     packed: bytes
     kind: int
+    epoch: int
     counter: int
     payload_length: int
     record_length: int
@@ -278,29 +283,29 @@ def parse_frame_header(packed: bytes, keys: StreamKeys) -> FrameHeader:
     counter, payload_length, record_length = struct.unpack_from("<QII", packed, 32)
     if version != VERSION or kind not in (FRAME, END) or profile != keys.profile or zero:
         raise FormatError("frame header: version, kind, profile or reserved byte")
-    if epoch:
+    if epoch > MAX_EPOCH:
         raise FormatError("frame header: epoch")
     if payload_length > MAX_PAYLOAD or record_length > MAX_RECORD:
         raise FormatError("frame header: length")
     segments = segment_count(payload_length)
     tags = authenticator_length(profile, segments)
-    return FrameHeader(packed, kind, counter, payload_length, record_length, segments, tags)
+    return FrameHeader(packed, kind, epoch, counter, payload_length, record_length, segments, tags)
 
 
 def open_frame(keys: StreamKeys, header: FrameHeader, parts: bytes, staged: bytes) -> Frame:
     """Open authenticator and sealed record (`parts`) and the payload after seal and stage."""
     authenticator, sealed_record = parts[: header.authenticator_length], parts[header.authenticator_length :]
-    sealed = staged
+    sealed, now = staged, keys.epoch(header.epoch)
     if keys.profile != AEAD_ONLY:
-        sealed = chaotic_stage.decrypt(keys.frame_key(header.counter, header.segments, authenticator), staged)
+        sealed = chaotic_stage.decrypt(now.frame_key(header.counter, header.segments, authenticator), staged)
     try:
         if keys.profile == CHAOS:
             payload = sealed
-            if not same(keys.digest(header.packed, payload), authenticator):
+            if not same(now.digest(header.packed, payload), authenticator):
                 raise FormatError("frame: digest")
         else:
             payload = b"".join(
-                keys.open(
+                now.open(
                     header.counter,
                     i,
                     sealed[SEGMENT * i : SEGMENT * (i + 1)] + authenticator[TAG * i : TAG * (i + 1)],
@@ -309,7 +314,7 @@ def open_frame(keys: StreamKeys, header: FrameHeader, parts: bytes, staged: byte
                 for i in range(header.segments)
             )
         aad = segment_aad(header.packed, RECORD_INDEX, header.segments)
-        record = keys.open(header.counter, RECORD_INDEX, sealed_record, aad)
+        record = now.open(header.counter, RECORD_INDEX, sealed_record, aad)
     except InvalidTag as error:
         raise FormatError("frame: a segment or the record does not verify") from error
     return Frame(header.counter, parse_record(record), payload)

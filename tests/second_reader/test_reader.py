@@ -39,8 +39,8 @@ def psk_of(entry: dict) -> Credentials:
 class Vectors(unittest.TestCase):
     def test_none_is_missing(self):
         counts = {name: len(value) for name, value in VECTORS.items() if isinstance(value, list)}
-        expected = {"keys": 6, "frames": 88, "metas": 5, "records": 27, "streams": 6, "truncations": 42}
-        self.assertEqual(counts, expected | {"damage": 128, "pictures": 11, "layouts": 5})
+        expected = {"keys": 6, "frames": 88, "metas": 5, "records": 27, "streams": 6, "epochs": 6, "truncations": 42}
+        self.assertEqual(counts, expected | {"damage": 132, "pictures": 11, "layouts": 5})
         self.assertEqual([len(stream["packets"]) for stream in VECTORS["streams"]], 6 * [6])
 
     def test_every_stream_has_the_edges_of_segments(self):

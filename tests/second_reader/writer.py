@@ -54,9 +54,9 @@ def segment_info(flags, rate, applied_rate, base, offset, start, stop, time, pos
     return struct.pack("<IIdd7QI", 3, flags, rate, applied_rate, *times, 0)
 
 
-def tail(keys: StreamKeys, counter: int, plain: bytes) -> bytes:
-    fixed = keys.commitment + struct.pack("<QII", counter, len(plain), 0)
-    sealed = keys.seal(counter, DESCRIPTION_INDEX, plain, keys.description_aad(fixed))
+def tail(keys: StreamKeys, counter: int, plain: bytes, epoch: int = 0) -> bytes:
+    fixed = keys.commitment + struct.pack("<QIIQ", counter, len(plain), epoch, 0)
+    sealed = keys.epoch(epoch).seal(counter, DESCRIPTION_INDEX, plain, keys.description_aad(fixed))
     return fixed + keys.tail_mac(fixed) + sealed
 
 
@@ -100,32 +100,37 @@ class SealedFrame:
         return self.header + self.authenticator + self.record + self.payload
 
 
-def frame(keys: StreamKeys, counter: int, payload: bytes, record: bytes, kind: int = FRAME) -> SealedFrame:
-    fixed = FRAME_MAGIC + struct.pack("<BBBBI", VERSION, kind, keys.profile, 0, 0) + keys.stream_id
+def frame(
+    keys: StreamKeys, counter: int, payload: bytes, record: bytes, kind: int = FRAME, epoch: int = 0
+) -> SealedFrame:
+    now = keys.epoch(epoch)
+    fixed = FRAME_MAGIC + struct.pack("<BBBBI", VERSION, kind, keys.profile, 0, epoch) + keys.stream_id
     fixed += struct.pack("<QII", counter, len(payload), len(record))
     header = fixed + keys.frame_mac(fixed)
     segments = segment_count(len(payload))
-    sealed_record = keys.seal(counter, RECORD_INDEX, record, segment_aad(header, RECORD_INDEX, segments))
+    sealed_record = now.seal(counter, RECORD_INDEX, record, segment_aad(header, RECORD_INDEX, segments))
     if keys.profile == CHAOS:
-        authenticator, before_stage = keys.digest(header, payload), payload
+        authenticator, before_stage = now.digest(header, payload), payload
     else:
         sealed = [
-            keys.seal(counter, i, payload[SEGMENT * i : SEGMENT * (i + 1)], segment_aad(header, i, segments))
+            now.seal(counter, i, payload[SEGMENT * i : SEGMENT * (i + 1)], segment_aad(header, i, segments))
             for i in range(segments)
         ]
         authenticator = b"".join(part[-TAG:] for part in sealed)
         before_stage = b"".join(part[:-TAG] for part in sealed)
     if keys.profile == AEAD_ONLY:
         return SealedFrame(header, authenticator, sealed_record, before_stage, before_stage, None)
-    frame_key = keys.frame_key(counter, segments, authenticator)
+    frame_key = now.frame_key(counter, segments, authenticator)
     staged = chaotic_stage.encrypt(frame_key, before_stage)
     return SealedFrame(header, authenticator, sealed_record, staged, before_stage, frame_key)
 
 
-def end_record(keys: StreamKeys, counter: int, description_counter: int, frames: int) -> SealedFrame:
+def end_record(
+    keys: StreamKeys, counter: int, description_counter: int, frames: int, epoch: int = 0
+) -> SealedFrame:
     """The end of a stream whose last frame or description has the counter just before this one."""
     payload = struct.pack("<QQ", counter - 1, frames)
-    return frame(keys, counter, payload, Record(description_counter).pack(), END)
+    return frame(keys, counter, payload, Record(description_counter).pack(), END, epoch)
 
 
 def cipher_picture(planes, extra_rows: int, stream_header: bytes, sealed: SealedFrame) -> list[bytes]:

@@ -53,10 +53,10 @@ class Stream:
         self.keys = layout.StreamKeys(self.root, self.head)
         self.credentials = Credentials(psk=self.psk)
 
-    def header(self, counter: int, caps: str, segment: bytes = b"") -> tuple[bytes, bytes, bytes]:
+    def header(self, counter: int, caps: str, segment: bytes = b"", epoch: int = 0) -> tuple[bytes, bytes, bytes]:
         """Stream header packet, TAIL and the plaintext of the description."""
         plain = writer.description(0, 1, self.recording_id, caps, segment)
-        tail = writer.tail(self.keys, counter, plain)
+        tail = writer.tail(self.keys, counter, plain, epoch)
         return self.head + tail, tail, plain
 
     def inputs(self) -> dict:
@@ -113,7 +113,7 @@ def key_entries(streams: dict[str, Stream]) -> list[dict]:
                     {
                         "epoch": number,
                         "secret": epoch.secret.hex(),
-                        "k_seal": epoch.seal.hex(),
+                        "k_seal": epoch.seal_key.hex(),
                         "k_chaos": epoch.chaos.hex(),
                         "k_mac": epoch.mac.hex(),
                     }
@@ -125,7 +125,7 @@ def key_entries(streams: dict[str, Stream]) -> list[dict]:
                 "caps": CAPS,
                 "description": plain.hex(),
                 "tail": tail.hex(),
-                "tail_mac": tail[48:64].hex(),
+                "tail_mac": tail[layout.TAIL_MACED : layout.TAIL_FIXED].hex(),
                 "stream_header_packet": packet.hex(),
             }
         )
@@ -310,6 +310,31 @@ def small_stream(stream: Stream) -> dict:
     return stream.inputs() | {"length": len(whole), "blake3": hash_of(whole), "packets": packets}
 
 
+def epoch_stream(stream: Stream) -> dict:
+    """A stream that goes on to the next epoch before frames 3 and 4, there twice at once, and ends in epoch 3."""
+    packets = []
+
+    def add(kind: str, epoch: int, counter: int, packet: bytes) -> None:
+        packets.append({"kind": kind, "epoch": epoch, "counter": counter, "packet": packet.hex()})
+
+    counter = 0
+    for epoch, lengths in [(0, (10, 300)), (1, (257,)), (3, (0, 49_153))]:
+        described = counter
+        add("stream header", epoch, counter, stream.header(counter, CAPS, epoch=epoch)[0])
+        for length in lengths:
+            counter += 1
+            record = writer.Record(described, pts=counter)
+            sealed = writer.frame(stream.keys, counter, payload_rule(length), record.pack(), epoch=epoch)
+            add("frame", epoch, counter, sealed.packet())
+            packets[-1] |= {"payload_length": length} | record_inputs(record)
+        counter += 1
+    add("end record", 3, counter, writer.end_record(stream.keys, counter, described, 5, epoch=3).packet())
+    whole = b"".join(bytes.fromhex(entry["packet"]) for entry in packets)
+    reading = read(whole, stream.credentials)
+    assert reading.intact and released(reading, stream) == [1, 2, 4, 6, 7]
+    return stream.inputs() | {"caps": CAPS, "packets": packets}
+
+
 def released(reading, stream: Stream) -> list[int]:
     found = reading.streams.get(stream.stream_id)
     return [frame.counter for frame in found.frames] if found else []
@@ -342,7 +367,7 @@ def header_fields(packet: dict, head_length: int) -> list[tuple[str, int]]:
     head += "key_group_reserved:41 key_group_length:42 key_group_salt:44 key_group_sealed_root:80 "
     head += f"key_group_tag:{head_length - 1}"
     tail = "commitment:0 commitment:31 description_counter:32 description_length:40 description_length:43 "
-    tail += "signature_length:44 tail_mac:48 tail_mac:63 sealed_description:64"
+    tail += "epoch:44 epoch:47 reserved_3:48 reserved_3:55 tail_mac:56 tail_mac:71 sealed_description:72"
     fields = [field.split(":") for field in head.split()]
     fields += [(name, int(at) + head_length) for name, at in (field.split(":") for field in tail.split())]
     return [(name, int(at)) for name, at in fields] + [("description_tag", packet["length"] - 1)]
@@ -533,6 +558,9 @@ def main() -> None:
         "metas": META_FIELDS,
         "records": record_entries(),
         "streams": small_streams,
+        "epochs": [
+            {"name": name} | epoch_stream(Stream(f"epochs {name}", *pair)) for name, pair in zip(streams, NAMES)
+        ],
         "truncations": [entry for entries in cuts for entry in entries],
         "damage": damage(first, small_streams[0]["packets"]),
         "key_groups": key_group_stream(),

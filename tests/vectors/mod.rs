@@ -17,6 +17,7 @@ pub struct Vectors {
     pub frames: Vec<FrameVector>,
     pub metas: Vec<Value>,
     pub streams: Vec<StreamVector>,
+    pub epochs: Vec<EpochsVector>,
     pub truncations: Vec<Truncation>,
     pub damage: Vec<Damage>,
     pub key_groups: KeyGroupsVector,
@@ -104,6 +105,26 @@ impl StreamVector {
     pub fn whole(&self) -> Vec<u8> {
         self.packets.iter().flat_map(|packet| packet.packet.0.clone()).collect()
     }
+}
+
+#[derive(Deserialize)]
+pub struct EpochsVector {
+    pub name: String,
+    #[serde(flatten)]
+    pub stream: StreamInputs,
+    pub caps: String,
+    pub packets: Vec<EpochPacket>,
+}
+
+#[derive(Deserialize)]
+pub struct EpochPacket {
+    pub kind: String,
+    pub epoch: u32,
+    pub counter: u64,
+    pub payload_length: Option<usize>,
+    #[serde(flatten)]
+    pub times: Times,
+    pub packet: Hex,
 }
 
 #[derive(Deserialize)]

@@ -82,12 +82,12 @@ impl Cipher for ProfileCipher {
     }
 
     fn decrypt_unverified(&mut self, cipher: &Ciphertext, key: &Key, counter: u64) -> Result<Option<Vec<u8>>> {
-        let keys = self.stream(key, counter)?.keys();
+        let keys = self.stream(key, counter)?.keys().epoch(0)?;
         let mut bytes = cipher.bytes.clone();
         if self.profile.runs_stage() {
             let segments = if self.profile == Profile::Chaos { 0 } else { segments(bytes.len()) as u32 };
             let mut plan = FramePlan::default();
-            plan.prepare(&keys.frame_key(0, counter, segments, &cipher.authenticator), bytes.len());
+            plan.prepare(&keys.frame_key(counter, segments, &cipher.authenticator), bytes.len());
             self.engine.backend.decrypt(&plan, &cipher.bytes, &mut bytes, None);
         }
         if self.profile != Profile::Chaos {
