@@ -46,6 +46,9 @@ pub enum Error {
     /// None of the keys at hand opens the stream.
     #[error("none of the given keys opens this stream")]
     WrongKey,
+    /// A camera that cannot be read, or is not the one that the reader was told to accept.
+    #[error("camera: {0}")]
+    Camera(&'static str),
     /// Passphrases that do not fit are tried so many times a minute and no more, for each takes seconds.
     #[error("too many streams in a minute that this passphrase does not open; the rest is not tried")]
     TooManyPassphrases,

@@ -31,7 +31,7 @@ fn no_vector_is_missing() {
         ("streams", 6),
         ("epochs", 6),
         ("truncations", 42),
-        ("damage", 132),
+        ("damage", 134),
         ("pictures", 11),
         ("layouts", 5),
     ] {
@@ -83,7 +83,7 @@ fn stream_headers_are_written_byte_for_byte() {
         assert_eq!(header[raw.head().len()..][..32], vector.commitment.0, "{}", vector.name);
         let mut reader = stream.reader();
         assert_eq!(reader.header(&header).expect("opens"), HeaderNews::NewStream);
-        assert_eq!(*reader.description(vector.description_counter).expect("told"), description);
+        assert_eq!(*reader.description(vector.description_counter, 0).expect("told"), description);
     }
 }
 
@@ -155,7 +155,9 @@ fn streams_are_written_byte_for_byte_and_read_back() {
 #[test]
 fn epochs_are_written_byte_for_byte_and_read_in_any_order() {
     for vector in &vectors().epochs {
-        let mut writer = vector.stream.writer();
+        let camera = camera_of(&vector.camera_seed);
+        assert_eq!(camera.id().to_string(), format!("camera-1:{}", vector.camera));
+        let mut writer = vector.stream.writer().signed_by(Some(Arc::new(camera)));
         let mut sealer = FrameSealer::new(writer.keys(), engine());
         assert_eq!(vector.packets.len(), 9, "{}", vector.name);
         for packet in &vector.packets {
@@ -184,6 +186,8 @@ fn epochs_are_written_byte_for_byte_and_read_in_any_order() {
         for packet in vector.packets.iter().rev().filter(|packet| packet.kind == "stream header") {
             reader.header(&packet.packet.0).expect("opens");
         }
+        let camera = reader.session().expect("open").camera().expect("signed");
+        assert_eq!(camera.to_string(), format!("camera-1:{}", vector.camera));
         let keys = reader.keys().expect("open");
         for packet in vector.packets.iter().rev().filter(|packet| packet.kind == "frame") {
             let (header, record, payload) = open(keys.clone(), &packet.packet.0).expect("opens");
@@ -320,7 +324,7 @@ fn cipher_pictures_are_written_byte_for_byte_and_read_back() {
         let mut opener = FrameOpener::new(reader.keys().expect("open"), engine());
         let (_, record) = opener.open(picture.prefix(), &picture.payload, &mut out).expect("opens");
         assert_eq!(record, vector.times.record(Vec::new()));
-        assert_eq!(reader.description(record.description).expect("told").caps, vector.caps);
+        assert_eq!(reader.description(record.description, 0).expect("told").caps, vector.caps);
         assert_eq!(out, payload_rule(vector.payload_length));
     }
 }
@@ -366,6 +370,13 @@ fn engine() -> Engine {
 /// The `payload_rule` of the vectors.
 fn payload_rule(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 197 + (i >> 8) * 31 + 7) as u8).collect()
+}
+
+/// A camera's key, by way of its file.
+fn camera_of(seed: &Hex) -> CameraKey {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), format!("# a comment\nCHAOSVEIL-CAMERA-1:{seed}\n")).expect("written");
+    CameraKey::read(file.path()).expect("a key file")
 }
 
 fn seal(sealer: &mut FrameSealer, ticket: Ticket, record: &Record, payload: &[u8]) -> Vec<u8> {
@@ -586,7 +597,7 @@ impl Reading {
         let (header, record, payload) = open(reader.keys().expect("its header has verified"), packet)?;
         if header.kind == Kind::End {
             self.end = Some(EndRecord::decode(&header, &record, &payload)?);
-        } else if reader.description(record.description).is_none() {
+        } else if reader.description(record.description, header.epoch).is_none() {
             self.undescribed.push(header.counter);
         } else if reader.admit(header.counter) == Verdict::Fresh {
             self.released.push((header.counter, record, payload));

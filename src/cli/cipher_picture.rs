@@ -94,7 +94,7 @@ pub fn open_pixels(opening: &Opening, file: &[u8]) -> Result<(Pixels, Arc<Descri
     let mut bytes = Vec::new();
     let mut opener = FrameOpener::new(keys, opening.engine.clone());
     let (header, record) = opener.open(picture.prefix(), &picture.payload, &mut bytes)?;
-    let description = reader.description(record.description);
+    let description = reader.description(record.description, header.epoch);
     let sealed = description.ok_or_else(|| damaged("its frame names another header"))?;
     // The size of a PNG is not sealed: rows of another length would hold the same bytes.
     if header.kind != Kind::Frame || Pixels::layout_of_caps(&sealed.caps)? != layout {

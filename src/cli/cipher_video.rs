@@ -47,6 +47,8 @@ impl VideoDecrypt<'_> {
         let done = done.map_err(|failure| failure.about(self.name));
         let settled = match (stopped && !self.endless, done) {
             (true, Ok(())) => file.settle(Err(self.interrupted())),
+            // A container with nothing in it is not kept.
+            (_, Err(failure)) if !opened => Err(failure),
             (_, done) => {
                 let end = extent.end(done.is_ok() && !stopped)?;
                 warn_of_unseen_end(self.name, end);
@@ -151,6 +153,9 @@ impl PictureRun<'_> {
         match event.get::<&str>("reason") {
             Ok("new-stream") => self.opened = true,
             Ok("wrong-key") => self.refusal = Some(crate::Error::WrongKey),
+            Ok("camera-not-accepted") => {
+                self.refusal = Some(crate::Error::Camera("the stream is not signed by a camera that is accepted"));
+            }
             Ok("profile-not-accepted") => self.refusal = Some(crate::Error::ProfileNotAccepted("chaos")),
             Ok(what @ ("rejected" | "replayed" | "reordered" | "lost")) => {
                 self.troubles.note(Trouble {

@@ -89,7 +89,7 @@ enum Sealed {
 impl Decrypt {
     /// Decrypts.
     pub fn run(self) -> Result<(), Failure> {
-        let opening = Opening::new(self.identities.read()?, self.backend.engine()?, self.insecure_research);
+        let opening = Opening::new(&self.identities, self.backend.engine()?, self.insecure_research)?;
         let done = self.decrypt(&opening);
         warn_of_trouble(&*opening.engine.backend);
         done

@@ -189,7 +189,7 @@ impl Encrypt {
         }
         let job = VideoEncrypt {
             sealing: &self.sealing,
-            recipients: sealing.recipients.clone(),
+            read: sealing,
             form,
             decode: self.video.decode,
             video_only: self.video.video_only,

@@ -71,6 +71,9 @@ pub struct OpenedReport {
     pub track: u32,
     pub tracks: u16,
     pub recording: String,
+    /// The camera that signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<String>,
     pub caps: String,
     #[serde(flatten)]
     pub counts: Counts,
@@ -139,6 +142,7 @@ impl OpenedReport {
     pub fn of_stream(stream: &Stream) -> OpenedReport {
         let tally = &stream.tally;
         OpenedReport {
+            camera: stream.camera().map(|camera| camera.to_string()),
             counts: Counts::of(tally, stream.trail.troubles.clone()),
             first_pts_ns: tally.first_pts,
             last_pts_ns: tally.last_pts,
@@ -159,6 +163,7 @@ impl OpenedReport {
             track: u32::from(description.track) + 1,
             tracks: description.tracks,
             recording: hex(&description.recording),
+            camera: None,
             caps: description.caps.clone(),
             counts: Counts::default(),
             first_pts_ns: None,
@@ -222,6 +227,9 @@ impl StreamReport {
 impl OpenedReport {
     fn write(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "  track        {} of {} of recording {}", self.track, self.tracks, self.recording)?;
+        if let Some(camera) = &self.camera {
+            writeln!(text, "  signed by    {camera}")?;
+        }
         writeln!(text, "  caps         {}", self.caps)?;
         let sealed = self.counts.sealed_frames.map_or(String::new(), |sealed| format!(" of {sealed}"));
         writeln!(text, "  frames       {}{sealed} intact", self.counts.intact_frames)?;

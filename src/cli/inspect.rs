@@ -47,7 +47,7 @@ impl Inspect {
     pub fn run(self) -> Result<(), Failure> {
         let opening = match self.identities.is_empty() {
             true => None,
-            false => Some(Opening::new(self.identities.read()?, self.backend.engine()?, true)),
+            false => Some(Opening::new(&self.identities, self.backend.engine()?, true)?),
         };
         let inspected = inspect(&self.file, opening.as_ref(), &VideoProgress::new());
         if let Some(opening) = &opening {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::error::Failure;
-use crate::seal::{Identities, Recipients};
+use crate::seal::{CameraId, Identities, Recipients};
 
 /// Who will be able to decrypt; at least one
 #[derive(clap::Args)]
@@ -56,6 +56,9 @@ pub struct IdentityArguments {
     /// Decrypt with a passphrase: the first line of a file
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Accept only a stream that this camera signed: `camera-1:...`, as `keygen --camera` prints it; may be repeated
+    #[arg(long, value_name = "CAMERA")]
+    verify_camera: Vec<String>,
 }
 
 impl IdentityArguments {
@@ -77,7 +80,15 @@ impl IdentityArguments {
         Ok(Arc::new(identities))
     }
 
-    /// Whether none is named.
+    /// The cameras that are accepted; none named accepts all.
+    ///
+    /// # Errors
+    /// For what names no camera.
+    pub fn cameras(&self) -> Result<Vec<CameraId>, Failure> {
+        Ok(self.verify_camera.iter().map(|camera| CameraId::parse(camera)).collect::<Result<_, _>>()?)
+    }
+
+    /// Whether no key is named.
     pub fn is_empty(&self) -> bool {
         self.identity_file.is_none() && self.key_file.is_none() && self.passphrase_file.is_none()
     }

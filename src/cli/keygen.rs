@@ -7,8 +7,9 @@ use crate::seal;
 
 /// Make a key file, readable by its owner alone
 ///
-/// Without --preshared: an age identity, which decrypts; its recipient `age1...`, which encrypts and is no secret, is
-/// printed on stdout. With --preshared: one key that does both.
+/// Without --preshared and --camera: an age identity, which decrypts; its recipient `age1...`, which encrypts and is no
+/// secret, is printed on stdout. With --preshared: one key that does both. With --camera: a key that signs streams; what
+/// `decrypt --verify-camera` takes for it, `camera-1:...`, is no secret and printed on stdout.
 #[derive(clap::Args)]
 pub struct Keygen {
     /// File to make; one that exists is never overwritten
@@ -17,6 +18,9 @@ pub struct Keygen {
     /// Make a pre-shared key
     #[arg(long)]
     preshared: bool,
+    /// Make a camera key
+    #[arg(long, conflicts_with = "preshared")]
+    camera: bool,
 }
 
 impl Keygen {
@@ -25,6 +29,9 @@ impl Keygen {
         refuse_existing(&self.output)?;
         if self.preshared {
             return Ok(seal::create_preshared(&self.output)?);
+        }
+        if self.camera {
+            return output::print(&format!("{}\n", seal::create_camera(&self.output)?));
         }
         output::print(&format!("{}\n", seal::create_identity(&self.output)?))
     }

@@ -1,16 +1,22 @@
 //! How to seal and how to open, as the arguments say: profile, keys, backend.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::builder::PossibleValuesParser;
 
 use gst::prelude::*;
 
-use super::{elements, error::Failure, key_files::RecipientArguments};
+use super::{
+    elements,
+    error::Failure,
+    key_files::{IdentityArguments, RecipientArguments},
+};
 use crate::{
     backend::{self, Backend, Choice},
     gst::{chaosdec::ChaosDec, chaosenc::ChaosEnc},
-    seal::{Aead, Engine, Identities, Profile, ReaderPolicy, Recipients, StreamSecrets, StreamWriter},
+    seal::{
+        Aead, CameraId, CameraKey, Engine, Identities, Profile, ReaderPolicy, Recipients, StreamSecrets, StreamWriter,
+    },
 };
 
 /// Who runs the chaotic stage
@@ -57,6 +63,9 @@ pub fn warn_of_trouble(backend: &dyn Backend) {
 pub struct SealingArguments {
     #[command(flatten)]
     recipients: RecipientArguments,
+    /// Sign with a camera's key, made by `keygen --camera`: `decrypt --verify-camera` then accepts nothing else
+    #[arg(long, value_name = "FILE")]
+    camera_key: Option<PathBuf>,
     /// What protects a frame: `hardened` is the AEAD and the chaotic stage over it, `aead` the AEAD alone, `chaos` the
     /// chaotic stage alone: research, its confidentiality is none
     #[arg(long, value_name = "P", default_value = Profile::default().name(),
@@ -76,15 +85,16 @@ impl SealingArguments {
         if profile == Profile::Chaos {
             self.warn_or_refuse_chaos()?;
         }
-        Ok(Sealing { profile, recipients: self.recipients.read()?, engine: self.backend.engine()? })
+        let camera = self.camera_key.as_deref().map(CameraKey::read).transpose()?.map(Arc::new);
+        Ok(Sealing { profile, recipients: self.recipients.read()?, camera, engine: self.backend.engine()? })
     }
 
     /// Tells an encrypter the same; the keys are those that have been read.
     ///
     /// # Errors
     /// If it is none of this program's own.
-    pub fn apply(&self, encrypter: &gst::Element, recipients: &Arc<Recipients>) -> Result<(), Failure> {
-        elements::own::<ChaosEnc>(encrypter)?.seal_to(recipients.clone());
+    pub fn apply(&self, encrypter: &gst::Element, read: &Sealing) -> Result<(), Failure> {
+        elements::own::<ChaosEnc>(encrypter)?.seal_to(read.recipients.clone(), read.camera.clone());
         encrypter.set_property_from_str("profile", &self.profile);
         encrypter.set_property("allow-insecure", self.insecure_research);
         self.backend.apply(encrypter);
@@ -109,6 +119,8 @@ pub struct Sealing {
     pub profile: Profile,
     /// Who can open every stream.
     pub recipients: Arc<Recipients>,
+    /// Who signs every stream.
+    pub camera: Option<Arc<CameraKey>>,
     /// Who runs the chaotic stage.
     pub engine: Engine,
 }
@@ -116,7 +128,8 @@ pub struct Sealing {
 impl Sealing {
     /// A new stream, under keys of its own.
     pub fn stream(&self) -> Result<StreamWriter, Failure> {
-        Ok(StreamWriter::new(self.profile, Aead::default(), &self.recipients, StreamSecrets::random()?)?)
+        let writer = StreamWriter::new(self.profile, Aead::default(), &self.recipients, StreamSecrets::random()?)?;
+        Ok(writer.signed_by(self.camera.clone()))
     }
 }
 
@@ -131,13 +144,13 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// `insecure_research` accepts every profile.
-    pub fn new(identities: Arc<Identities>, engine: Engine, insecure_research: bool) -> Opening {
-        let mut policy = ReaderPolicy::default();
+    /// Reads the keys. `insecure_research` accepts every profile.
+    pub fn new(arguments: &IdentityArguments, engine: Engine, insecure_research: bool) -> Result<Opening, Failure> {
+        let mut policy = ReaderPolicy { cameras: arguments.cameras()?, ..ReaderPolicy::default() };
         if insecure_research {
             policy.profiles = Profile::ALL.to_vec();
         }
-        Opening { identities, policy, engine }
+        Ok(Opening { identities: arguments.read()?, policy, engine })
     }
 
     /// Tells a decrypter the same; its frames are opened by the backend that `backend` names.
@@ -148,6 +161,10 @@ impl Opening {
         elements::own::<ChaosDec>(decrypter)?.open_with(self.identities.clone());
         if self.policy.profiles.contains(&Profile::Chaos) {
             decrypter.set_property_from_str("accept-profiles", "hardened+chaos+aead");
+        }
+        let cameras: Vec<String> = self.policy.cameras.iter().map(CameraId::to_string).collect();
+        if !cameras.is_empty() {
+            decrypter.set_property("verify-camera", cameras.join(","));
         }
         backend.apply(decrypter);
         Ok(())

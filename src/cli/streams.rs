@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error, Result,
     seal::{
-        Description, EndRecord, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, Kind, Offset,
+        CameraId, Description, EndRecord, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, Kind, Offset,
         RawStreamHeader, Record, StreamReader, Verdict, Verifier, limits,
     },
 };
@@ -107,6 +107,11 @@ impl Stream {
         self.reader.newest_description().unwrap_or_default()
     }
 
+    /// The camera that signed it, if it is signed.
+    pub fn camera(&self) -> Option<CameraId> {
+        self.reader.session()?.camera()
+    }
+
     /// Id of the stream.
     pub fn id(&self) -> [u8; 16] {
         self.id
@@ -144,7 +149,7 @@ impl Stream {
             self.tally.rejected += u64::from(end.is_none());
             return end.is_some();
         }
-        let Some(description) = self.reader.description(record.description) else {
+        let Some(description) = self.reader.description(record.description, header.epoch) else {
             // Its own stream header did not come through: what the bytes are is not known.
             self.tally.rejected += 1;
             return true;
@@ -200,7 +205,7 @@ impl<'a, H> Streams<'a, H> {
             return Err(Error::Refused("two streams for one track of a recording"));
         }
         let raw = RawStreamHeader::split(bytes)?;
-        let (id, (counter, _)) = (raw.stream_id(), raw.description(&keys)?);
+        let (id, counter) = (raw.stream_id(), raw.description(&keys)?.counter);
         let (tally, mut trail) = (Tally::default(), Trail::default());
         trail.pass(counter, &Trouble::default());
         let opener = FrameOpener::new(keys, self.opening.engine.clone());
@@ -244,12 +249,14 @@ impl<H> Verifier for Streams<'_, H> {
 /// A refused key explains why nothing opens better than what else stood in the file.
 fn note_refusal(refusal: &mut Option<Error>, error: &Error) {
     let explains = |error: &Error| match error {
+        Error::Camera(_) => 4,
         Error::ProfileNotAccepted(_) => 3,
         Error::WrongKey => 2,
         _ => 1,
     };
     if refusal.as_ref().is_none_or(|known| explains(error) > explains(known)) {
         *refusal = Some(match error {
+            Error::Camera(reason) => Error::Camera(reason),
             Error::ProfileNotAccepted(name) => Error::ProfileNotAccepted(name),
             Error::WrongKey => Error::WrongKey,
             _ => Error::NotOurs,

@@ -69,7 +69,7 @@ struct Checked {
 impl Verify {
     /// Prints what became of every file. One that is not whole is a failure after it.
     pub fn run(self) -> Result<(), Failure> {
-        let opening = Opening::new(self.identities.read()?, self.backend.engine()?, self.insecure_research);
+        let opening = Opening::new(&self.identities, self.backend.engine()?, self.insecure_research)?;
         let files = self.all_files()?;
         let mut checked = Vec::new();
         let done = match &files[..] {

@@ -1,10 +1,7 @@
 //! Video becomes packets or a cipher video: `source ! parsebin ! chaosenc (one for each track) ! funnel ! file`, or
 //! `source ! decodebin ! chaosenc output=picture ! avenc_ffv1 ! matroskamux ! file`.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -14,21 +11,21 @@ use super::{
     endpoint::{Form, Output},
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
-    sealing::SealingArguments,
+    sealing::{Sealing, SealingArguments},
     summary::Summary,
     video_arguments::RekeyArguments,
     video_file::VideoFile,
     video_progress::VideoProgress,
     video_source::{self, Split, Track, Tracks, VideoSource},
 };
-use crate::seal::{Recipients, random_bytes};
+use crate::seal::random_bytes;
 
 /// What to encrypt, and how.
 pub struct VideoEncrypt<'a> {
     /// Profile, backend.
     pub sealing: &'a SealingArguments,
-    /// Who will be able to decrypt.
-    pub recipients: Arc<Recipients>,
+    /// Who will be able to decrypt, and who signs.
+    pub read: &'a Sealing,
     /// What to make.
     pub form: Form,
     /// Seal raw frames.
@@ -159,7 +156,7 @@ impl Run<'_> {
 
     fn add_encoder(&self, interleaved: bool) -> Result<Way, Failure> {
         let encoder = self.graph.add("chaosenc")?;
-        self.job.sealing.apply(&encoder, &self.job.recipients)?;
+        self.job.sealing.apply(&encoder, self.job.read)?;
         self.job.rekey.apply(&encoder);
         encoder.set_property_from_str("output", if self.job.form == Form::Mkv { "picture" } else { "packets" });
         elements::link(&encoder, &self.entrance)?;

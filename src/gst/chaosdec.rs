@@ -28,7 +28,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered},
-    seal::{DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, ReaderPolicy, Session, StreamReader, Verdict},
+    seal::{CameraId, DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, ReaderPolicy, Session, StreamReader, Verdict},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -50,6 +50,8 @@ struct Settings {
     accept_profiles: Profiles,
     accept_new_stream: bool,
     replay_window: u32,
+    /// Cameras, separated by commas.
+    verify_camera: Option<String>,
 }
 
 impl Default for Settings {
@@ -62,6 +64,7 @@ impl Default for Settings {
             accept_profiles: Profiles::HARDENED | Profiles::AEAD,
             accept_new_stream: false,
             replay_window: DEFAULT_REPLAY_WINDOW,
+            verify_camera: None,
         }
     }
 }
@@ -90,12 +93,14 @@ impl Settings {
         }
     }
 
-    fn policy(&self) -> ReaderPolicy {
-        ReaderPolicy {
+    fn policy(&self) -> Result<ReaderPolicy> {
+        let cameras = self.verify_camera.iter().flat_map(|list| list.split(','));
+        Ok(ReaderPolicy {
             profiles: self.accept_profiles.list(),
             accept_new_stream: self.accept_new_stream,
             replay_window: self.replay_window,
-        }
+            cameras: cameras.map(CameraId::parse).collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -121,6 +126,8 @@ struct Told {
     opened: bool,
     /// Profile of this stream.
     profile: Option<&'static str>,
+    /// Camera that signed this stream.
+    camera: Option<CameraId>,
     waiting: bool,
     /// Something is missing before the next frame.
     gap: bool,
@@ -248,6 +255,7 @@ mod imp {
                 "accept-profiles" => settings.accept_profiles = value.get().expect(get),
                 "accept-new-stream" => settings.accept_new_stream = value.get().expect(get),
                 "replay-window" => settings.replay_window = value.get().expect(get),
+                "verify-camera" => settings.verify_camera = value.get().expect(get),
                 name => unreachable!("no property {name}"),
             }
         }
@@ -265,6 +273,7 @@ mod imp {
                 "accept-profiles" => settings.accept_profiles.to_value(),
                 "accept-new-stream" => settings.accept_new_stream.to_value(),
                 "replay-window" => settings.replay_window.to_value(),
+                "verify-camera" => settings.verify_camera.to_value(),
                 name => unreachable!("no property {name}"),
             }
         }
@@ -356,6 +365,7 @@ mod imp {
             }
             let settings = lock(&self.settings).clone();
             settings.identities()?;
+            settings.policy()?;
             settings.common.engine().map(drop)
         }
 
@@ -368,7 +378,7 @@ mod imp {
             *lock(&self.stats) = stats.clone();
             *lock(&self.told) = Told::default();
             *lock(&self.pictures) = None;
-            let reader = StreamReader::new(settings.identities()?, settings.policy());
+            let reader = StreamReader::new(settings.identities()?, settings.policy()?);
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
             let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
@@ -410,6 +420,9 @@ mod imp {
             }
             if let Some(epoch) = told.epoch {
                 structure.set("epoch", u64::from(epoch));
+            }
+            if let Some(camera) = told.camera {
+                structure.set("camera", camera.to_string());
             }
             if let Some(profile) = told.profile {
                 structure.set("profile", profile);
@@ -544,11 +557,13 @@ mod imp {
                     (told.lost_before, told.lost) = (told.all_lost(), 0);
                     told.epoch = None;
                     told.profile = Some(session.keys().profile.name());
+                    told.camera = session.camera();
                     drop(told);
                     if cut_off && lock(&self.pictures).is_none() {
                         self.post("truncated", None, "another stream began before the end record of the last one");
                     }
-                    self.post("new-stream", None, "a stream was opened");
+                    let signed = session.camera().map_or(String::new(), |camera| format!(", signed by {camera}"));
+                    self.post("new-stream", None, &format!("a stream was opened{signed}"));
                 }
             }
         }
@@ -623,7 +638,7 @@ mod imp {
             let mut segment = frame.described.segment.clone();
             let due_at_once = match last_stream {
                 // Each epoch has a description of its own: the first one that is known may be the newest of many.
-                None => frame.counter > description + 1 || frame.session.description(0).is_none(),
+                None => frame.counter > description + 1 || frame.session.description(0, 0).is_none(),
                 Some(last_stream) => last_stream != stream,
             };
             let times = frame.buffer.pts().and_then(|pts| {
@@ -876,6 +891,7 @@ fn reason_of(error: &Error) -> &'static str {
         Error::WrongKey => "wrong-key",
         Error::OtherStream => "other-stream",
         Error::ProfileNotAccepted(_) => "profile-not-accepted",
+        Error::Camera(_) => "camera-not-accepted",
         _ => "rejected",
     }
 }
@@ -906,6 +922,11 @@ fn parameters() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .maximum(1 << 20)
             .default_value(DEFAULT_REPLAY_WINDOW)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("verify-camera")
+            .nick("Verify camera")
+            .blurb("Accept only a stream that one of these cameras signed: camera-1:..., separated by commas")
             .mutable_ready()
             .build(),
     ]);

@@ -38,7 +38,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
-    seal::{self, Engine, Recipients, RekeyPolicy, StreamSecrets, StreamWriter},
+    seal::{self, CameraKey, Engine, Recipients, RekeyPolicy, StreamSecrets, StreamWriter},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -58,6 +58,9 @@ struct Settings {
     transport: Transport,
     recipients: Option<String>,
     recipient_file: Option<PathBuf>,
+    camera_key_file: Option<PathBuf>,
+    /// In place of the file.
+    given_camera: Option<Arc<CameraKey>>,
     /// In place of all that names keys.
     given: Option<Arc<Recipients>>,
     allow_insecure: bool,
@@ -82,6 +85,8 @@ impl Default for Settings {
             transport: Transport::default(),
             recipients: None,
             recipient_file: None,
+            camera_key_file: None,
+            given_camera: None,
             given: None,
             allow_insecure: false,
             track: 0,
@@ -122,6 +127,13 @@ impl Settings {
                 "set recipients, recipient-file, key-file or passphrase-file (`chaosveil keygen` makes keys)",
             )),
             false => Ok(Arc::new(recipients)),
+        }
+    }
+
+    fn camera(&self) -> Result<Option<Arc<CameraKey>>> {
+        match (&self.given_camera, &self.camera_key_file) {
+            (Some(given), _) => Ok(Some(given.clone())),
+            (None, path) => Ok(path.as_deref().map(CameraKey::read).transpose()?.map(Arc::new)),
         }
     }
 
@@ -265,6 +277,9 @@ mod imp {
                 "recipient-file" => {
                     settings.recipient_file = value.get::<Option<String>>().expect(get).map(PathBuf::from);
                 }
+                "camera-key-file" => {
+                    settings.camera_key_file = value.get::<Option<String>>().expect(get).map(PathBuf::from);
+                }
                 "allow-insecure" => settings.allow_insecure = value.get().expect(get),
                 "track" => settings.track = value.get().expect(get),
                 "tracks" => settings.tracks = value.get().expect(get),
@@ -295,6 +310,7 @@ mod imp {
                 "transport" => settings.transport.to_value(),
                 "recipients" => settings.recipients.to_value(),
                 "recipient-file" => path_value(&settings.recipient_file),
+                "camera-key-file" => path_value(&settings.camera_key_file),
                 "allow-insecure" => settings.allow_insecure.to_value(),
                 "track" => settings.track.to_value(),
                 "tracks" => settings.tracks.to_value(),
@@ -386,9 +402,11 @@ mod imp {
     }
 
     impl super::ChaosEnc {
-        /// Seals to these, whatever the properties say: for who has read the key files, which may be pipes.
-        pub(crate) fn seal_to(&self, recipients: Arc<Recipients>) {
-            lock(&self.imp().settings).given = Some(recipients);
+        /// Seals to these and signs with this, whatever the properties say: for who has read the key files, which may be
+        /// pipes.
+        pub(crate) fn seal_to(&self, recipients: Arc<Recipients>, camera: Option<Arc<CameraKey>>) {
+            let mut settings = lock(&self.imp().settings);
+            (settings.given, settings.given_camera) = (Some(recipients), camera);
         }
 
         /// Lets a test break the stage.
@@ -414,6 +432,7 @@ mod imp {
             settings.check_profile()?;
             settings.place()?;
             settings.recipients()?;
+            settings.camera()?;
             settings.common.engine().map(drop)
         }
 
@@ -430,6 +449,7 @@ mod imp {
             let (profile, aead) = (settings.profile.into(), settings.aead.into());
             let recipients = settings.recipients()?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
+            let writer = writer.signed_by(settings.camera()?);
             let encrypter = Encrypter::new(writer, profile, settings.place()?, settings.rekey)?;
             let (keys, engine) = (encrypter.keys(), settings.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
@@ -859,6 +879,7 @@ fn parameters() -> Vec<glib::ParamSpec> {
             .mutable_ready()
             .build(),
         path("recipient-file", "Recipient file", "File with recipients, one a line"),
+        path("camera-key-file", "Camera key file", "Sign the stream with this key (chaosveil keygen --camera)"),
         glib::ParamSpecBoolean::builder("allow-insecure")
             .nick("Allow insecure")
             .blurb("Allow profile=chaos, which is for research and protects no secrets")

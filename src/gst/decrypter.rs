@@ -118,18 +118,20 @@ pub struct Described {
     pub caps: gst::Caps,
     /// Segment of the frames.
     pub segment: gst::FormattedSegment<gst::ClockTime>,
+    /// Epoch of the frames.
+    epoch: u32,
     content: Content,
 }
 
 impl Described {
-    fn new(stream: [u8; 16], counter: u64, description: &Description) -> Result<Described> {
+    fn new(stream: [u8; 16], counter: u64, epoch: u32, description: &Description) -> Result<Described> {
         let caps: gst::Caps = sealed_text::parse(&description.caps).ok_or(Error::Refused("caps that do not parse"))?;
         if !caps.is_fixed() {
             return Err(Error::Refused("caps that are not fixed"));
         }
         let content = Content::of(&caps)?;
         let segment = video::restore_segment(description.segment.as_ref());
-        Ok(Described { id: (stream, counter), caps, segment, content })
+        Ok(Described { id: (stream, counter), caps, segment, epoch, content })
     }
 
     /// Whether another description differs in nothing but its counter: each epoch tells it anew.
@@ -288,15 +290,20 @@ pub struct Descriptions(Arc<Mutex<BTreeMap<DescriptionId, Arc<Described>>>>);
 impl Descriptions {
     /// The description that a frame names. With a new one the backend is chosen for its frames, by the worker that has
     /// met it; the others wait, and leave it the machine.
-    fn described(&self, session: &Session, counter: u64, backend: &dyn Backend) -> Result<Arc<Described>> {
+    fn described(
+        &self,
+        session: &Session,
+        (counter, epoch): (u64, u32),
+        backend: &dyn Backend,
+    ) -> Result<Arc<Described>> {
         let stream = session.keys().stream_id;
         let mut known = lock(&self.0);
-        if let Some(described) = known.get(&(stream, counter)) {
+        if let Some(described) = known.get(&(stream, counter)).filter(|known| known.epoch == epoch) {
             return Ok(described.clone());
         }
         let description =
-            session.description(counter).ok_or(Error::Refused("a frame whose description is not known"))?;
-        let described = Arc::new(Described::new(stream, counter, &description)?);
+            session.description(counter, epoch).ok_or(Error::Refused("a frame whose description is not known"))?;
+        let described = Arc::new(Described::new(stream, counter, epoch, &description)?);
         if let (Some(frame_bytes), true) = (described.content.frame_bytes(), session.keys().profile.runs_stage()) {
             backend.expect_frames(frame_bytes);
         }
@@ -404,7 +411,8 @@ impl DecryptWorker {
                 Ok(Opened::End { counter: header.counter, frames: end.frames })
             }
             Kind::Frame => {
-                let described = self.descriptions.described(session, record.description, &*self.engine.backend)?;
+                let described =
+                    self.descriptions.described(session, (record.description, header.epoch), &*self.engine.backend)?;
                 self.finish(&header, &record, described, out)
             }
         }
@@ -424,7 +432,8 @@ impl DecryptWorker {
         let mut out = self.pool.take();
         let opener = opener(&mut self.opener, &self.engine, session.keys());
         let (header, record) = opener.open(prefix, payload, &mut out)?;
-        let described = self.descriptions.described(session, record.description, &*self.engine.backend)?;
+        let described =
+            self.descriptions.described(session, (record.description, header.epoch), &*self.engine.backend)?;
         match &described.content {
             Content::Raw(raw) if raw.layout == *frame => {}
             _ => return Err(Error::Refused("a cipher picture whose caps are not those sealed in it")),

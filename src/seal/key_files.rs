@@ -9,7 +9,10 @@ use std::{
 use age::secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::keys::Secret;
+use super::{
+    camera::{CAMERA_KEY_PREFIX, CameraId, CameraKey},
+    keys::Secret,
+};
 use crate::{Error, Result};
 
 /// Start of the one line of a pre-shared key file.
@@ -44,24 +47,32 @@ pub(super) fn read_passphrase(path: &Path) -> Result<SecretString> {
 
 /// The key of a pre-shared key file.
 pub(super) fn read_preshared(path: &Path) -> Result<Secret> {
+    read_hex_key(path, PRESHARED_PREFIX, "pre-shared key", "--preshared")
+}
+
+/// The 32 bytes of a file of one line: `prefix` and their hexadecimal digits. `option` of `keygen` makes such files.
+pub(super) fn read_hex_key(path: &Path, prefix: &str, what: &str, option: &str) -> Result<Secret> {
     let text = read_text(path)?;
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let digits = lines
-        .next()
-        .and_then(|line| line.strip_prefix(PRESHARED_PREFIX))
-        .filter(|_| lines.next().is_none())
-        .ok_or_else(|| {
-        bad(path, "it is no pre-shared key file; make one with `chaosveil keygen --preshared -o FILE`")
-    })?;
-    let mut key = Zeroizing::new([0; 32]);
-    if digits.len() != 64 || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(bad(path, "a pre-shared key has 64 hexadecimal digits, 0 to 9 and a to f"));
-    }
-    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).unwrap_or_default();
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| bad(path, "a pre-shared key has 64 hexadecimal digits"))?;
-    }
+    let digits =
+        lines.next().and_then(|line| line.strip_prefix(prefix)).filter(|_| lines.next().is_none()).ok_or_else(
+            || bad(path, format!("it is no {what} file; make one with `chaosveil keygen {option} -o FILE`")),
+        )?;
+    let key = hex_bytes(digits).map(Zeroizing::new);
+    let key = key.ok_or_else(|| bad(path, format!("a {what} has 64 hexadecimal digits, 0 to 9 and a to f")))?;
     Ok(Secret::new(*key))
+}
+
+/// 32 bytes written as hexadecimal digits.
+pub(super) fn hex_bytes(digits: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if digits.len() != 64 || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Makes a new age identity in a new file of mode 0600 and returns its recipient.
@@ -81,12 +92,28 @@ pub fn create_identity(path: &Path) -> Result<String> {
 /// # Errors
 /// [`Error::KeyFile`] if the file exists or cannot be written, [`Error::Random`].
 pub fn create_preshared(path: &Path) -> Result<()> {
-    let key = Secret::random()?;
-    let mut text = Zeroizing::new(format!(
-        "# Chaosveil pre-shared key: whoever has it can encrypt and decrypt.\n{PRESHARED_PREFIX}"
-    ));
+    let comment = "Chaosveil pre-shared key: whoever has it can encrypt and decrypt.";
+    create_hex_key(path, comment, PRESHARED_PREFIX, &Secret::random()?)
+}
+
+/// Makes a new camera key in a new file of mode 0600 and returns what others know the camera by.
+///
+/// # Errors
+/// [`Error::KeyFile`] if the file exists or cannot be written, [`Error::Random`].
+pub fn create_camera(path: &Path) -> Result<CameraId> {
+    let seed = Secret::random()?;
+    let id = CameraKey::from_seed(seed.bytes()).id();
+    create_hex_key(path, &format!("camera: {id}"), CAMERA_KEY_PREFIX, &seed)?;
+    Ok(id)
+}
+
+fn create_hex_key(path: &Path, comment: &str, prefix: &str, key: &Secret) -> Result<()> {
+    let mut text = Zeroizing::new(String::with_capacity(comment.len() + prefix.len() + 80));
+    text.push_str(&format!("# {comment}\n{prefix}"));
     for byte in key.bytes() {
-        text.push_str(&format!("{byte:02x}"));
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+        }
     }
     text.push('\n');
     create_secret_file(path, text.as_bytes())

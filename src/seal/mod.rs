@@ -12,6 +12,7 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod bytes;
+mod camera;
 mod description;
 mod end_record;
 mod epochs;
@@ -32,11 +33,12 @@ mod stream_header;
 mod suite;
 mod writer;
 
+pub use camera::{CameraId, CameraKey};
 pub use description::{Description, Segment};
 pub use end_record::EndRecord;
 pub use frame_header::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, Kind};
 pub use identities::Identities;
-pub use key_files::{create_identity, create_preshared};
+pub use key_files::{create_camera, create_identity, create_preshared};
 pub use keys::{Secret, StreamKeys, random_bytes};
 pub use packet::{Found, Offset, PacketScanner, Verifier};
 pub use picture::{CipherPicture, PICTURE_RECORD_BYTES, PictureLayout};

@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{
+    camera::CameraId,
     description::Description,
     frame_header::{FRAME_HEADER_BYTES, FrameHeader},
     identities::Identities,
     keys::StreamKeys,
     refusal::Refusal,
     replay::{ReplayWindow, Verdict},
-    stream_header::RawStreamHeader,
+    stream_header::{OpenedDescription, RawStreamHeader},
     suite::Profile,
 };
 use crate::{Error, Result};
@@ -33,6 +34,19 @@ pub struct ReaderPolicy {
     pub accept_new_stream: bool,
     /// Counters kept to tell replays.
     pub replay_window: u32,
+    /// Cameras one of which must have signed the stream; empty accepts every stream, signed or not.
+    pub cameras: Vec<CameraId>,
+}
+
+impl ReaderPolicy {
+    fn check_camera(&self, camera: Option<CameraId>) -> Result<()> {
+        match camera {
+            _ if self.cameras.is_empty() => Ok(()),
+            None => Err(Error::Camera("the stream is not signed, and only that of a certain camera is accepted")),
+            Some(camera) if self.cameras.contains(&camera) => Ok(()),
+            Some(_) => Err(Error::Camera("the stream is signed by another camera than is accepted")),
+        }
+    }
 }
 
 impl Default for ReaderPolicy {
@@ -41,6 +55,7 @@ impl Default for ReaderPolicy {
             profiles: vec![Profile::Hardened, Profile::Aead],
             accept_new_stream: false,
             replay_window: DEFAULT_REPLAY_WINDOW,
+            cameras: Vec::new(),
         }
     }
 }
@@ -60,13 +75,15 @@ pub enum HeaderNews {
 /// its place changes nothing for frames under way.
 pub struct Session {
     keys: Arc<StreamKeys>,
+    camera: Option<CameraId>,
     state: Mutex<SessionState>,
 }
 
 struct SessionState {
     last_header: Vec<u8>,
     head_len: usize,
-    descriptions: BTreeMap<u64, Arc<Description>>,
+    /// By their counters, with the epochs that they belong to.
+    descriptions: BTreeMap<u64, (u32, Arc<Description>)>,
     /// Descriptions told since the window was last reset: their counters have been admitted.
     told: BTreeSet<u64>,
     window: ReplayWindow,
@@ -83,9 +100,16 @@ impl Session {
         self.keys.clone()
     }
 
-    /// The description that a frame's record names.
-    pub fn description(&self, counter: u64) -> Option<Arc<Description>> {
-        self.lock().descriptions.get(&counter).cloned()
+    /// The camera that signed the stream, if it is signed.
+    pub fn camera(&self) -> Option<CameraId> {
+        self.camera
+    }
+
+    /// The description that the record of a frame of some epoch names. None of another epoch stands for it.
+    pub fn description(&self, counter: u64, epoch: u32) -> Option<Arc<Description>> {
+        let state = self.lock();
+        let (of, description) = state.descriptions.get(&counter)?;
+        (*of == epoch).then(|| description.clone())
     }
 
     /// Tells and remembers the counter of a verified frame or description. To be asked once for each, in output order.
@@ -147,7 +171,7 @@ impl StreamReader {
         if let Some(session) = &self.session {
             let mut state = session.lock();
             if raw.head() == &state.last_header[..state.head_len] {
-                return state.repeated_head(&session.keys, bytes, &raw);
+                return state.repeated_head(session, bytes, &raw);
             }
             if !self.policy.accept_new_stream || self.retired.contains(&raw.stream_id()) {
                 return Err(Error::OtherStream);
@@ -188,15 +212,16 @@ impl StreamReader {
         if !self.policy.profiles.contains(&keys.profile) {
             return Err(Error::ProfileNotAccepted(keys.profile.name()));
         }
-        let (counter, description) = raw.description(&keys)?;
+        let OpenedDescription { counter, epoch, camera, description } = raw.description(&keys)?;
+        self.policy.check_camera(camera)?;
         let state = SessionState {
             last_header: bytes.to_vec(),
             head_len: raw.head().len(),
-            descriptions: BTreeMap::from([(counter, Arc::new(description))]),
+            descriptions: BTreeMap::from([(counter, (epoch, Arc::new(description)))]),
             told: BTreeSet::from([counter]),
             window: ReplayWindow::new(self.policy.replay_window),
         };
-        Ok(Session { keys: Arc::new(keys), state: Mutex::new(state) })
+        Ok(Session { keys: Arc::new(keys), camera, state: Mutex::new(state) })
     }
 
     /// Verifies a frame header against the pinned stream.
@@ -221,14 +246,14 @@ impl StreamReader {
         self.session.as_ref().map(|session| session.keys())
     }
 
-    /// The description that a frame's record names.
-    pub fn description(&self, counter: u64) -> Option<Arc<Description>> {
-        self.session.as_ref()?.description(counter)
+    /// As [`Session::description`].
+    pub fn description(&self, counter: u64, epoch: u32) -> Option<Arc<Description>> {
+        self.session.as_ref()?.description(counter, epoch)
     }
 
     /// The newest description of the pinned stream.
     pub fn newest_description(&self) -> Option<Arc<Description>> {
-        self.session.as_ref()?.lock().descriptions.values().next_back().cloned()
+        self.session.as_ref()?.lock().descriptions.values().next_back().map(|(_, newest)| newest.clone())
     }
 
     /// Tells and remembers the counter of a verified frame or description. To be asked once for each, in output order.
@@ -252,26 +277,30 @@ impl StreamReader {
 }
 
 impl SessionState {
-    fn repeated_head(&mut self, keys: &StreamKeys, bytes: &[u8], raw: &RawStreamHeader) -> Result<HeaderNews> {
+    fn repeated_head(&mut self, session: &Session, bytes: &[u8], raw: &RawStreamHeader) -> Result<HeaderNews> {
         if bytes == self.last_header && !self.told.is_empty() {
             return Ok(HeaderNews::Repeated);
         }
-        let (counter, description) = raw.description(keys)?;
-        let news = self.take_description(counter, description)?;
+        let opened = raw.description(&session.keys)?;
+        if opened.camera != session.camera {
+            return Err(Error::Camera("a stream that goes on under another camera's signature, or none"));
+        }
+        let news = self.take_description(opened)?;
         self.last_header.clear();
         self.last_header.extend_from_slice(bytes);
         Ok(news)
     }
 
-    fn take_description(&mut self, counter: u64, description: Description) -> Result<HeaderNews> {
+    fn take_description(&mut self, opened: OpenedDescription) -> Result<HeaderNews> {
+        let OpenedDescription { counter, epoch, description, .. } = opened;
         let place = |d: &Description| (d.track, d.tracks, d.recording);
-        if self.descriptions.values().any(|known| place(known) != place(&description)) {
+        if self.descriptions.values().any(|(_, known)| place(known) != place(&description)) {
             return Err(Error::Refused("a stream that changes its place in its recording"));
         }
         match self.descriptions.get(&counter) {
             // After a reset of the window a known description is told once more. With the one that the reader meets
             // first it joins anew: what lies between its counter and the next is not missing.
-            Some(known) if **known == description => {
+            Some((of, known)) if (*of, &**known) == (epoch, &description) => {
                 let joins = self.told.is_empty();
                 return Ok(match self.told.insert(counter) && !joins {
                     true => HeaderNews::NewDescription(counter),
@@ -285,7 +314,7 @@ impl SessionState {
         if full && self.descriptions.keys().next().is_some_and(|&oldest| counter < oldest) {
             return Ok(HeaderNews::Repeated);
         }
-        self.descriptions.insert(counter, Arc::new(description));
+        self.descriptions.insert(counter, (epoch, Arc::new(description)));
         self.told.insert(counter);
         if full {
             self.descriptions.pop_first();

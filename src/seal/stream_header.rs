@@ -5,6 +5,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::{
     bytes::Fields,
+    camera::{CameraId, CameraKey, SIGNATURE_BYTES},
     description::Description,
     frame_header::check_size,
     keys::{DESCRIPTION_INDEX, EpochKeys, Secret, StreamKeys},
@@ -65,7 +66,7 @@ pub(super) fn encode_head(profile: Profile, aead: Aead, stream_id: &[u8; 16], gr
     Ok(out)
 }
 
-/// Writes HEAD and TAIL with `description` sealed in an epoch under `counter`.
+/// Writes HEAD and TAIL with `description`, signed by a camera if there is one, sealed in an epoch under `counter`.
 ///
 /// # Errors
 /// [`Error::TooLarge`] if both do not fit into a stream header.
@@ -75,19 +76,25 @@ pub(super) fn encode(
     epoch: &EpochKeys,
     counter: u64,
     description: &Description,
+    camera: Option<&CameraKey>,
 ) -> Result<Vec<u8>> {
     let mut sealed = description.encode();
-    let total = len(head, description);
+    let signature_len = camera.map_or(0, |_| SIGNATURE_BYTES);
+    let total = len(head, description, camera);
     check_size("bytes of a stream header", total, limits::STREAM_HEADER_BYTES)?;
     let mut out = Vec::with_capacity(total);
     out.extend_from_slice(head);
     out.extend_from_slice(&keys.commitment);
     out.extend_from_slice(&counter.to_le_bytes());
-    out.extend_from_slice(&(sealed.len() as u32).to_le_bytes());
+    out.extend_from_slice(&((sealed.len() + signature_len) as u32).to_le_bytes());
     out.extend_from_slice(&epoch.epoch.to_le_bytes());
-    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&(signature_len as u32).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
     let fixed: [u8; TAIL_MACED_BYTES] = Fields(&out[head.len()..]).array()?;
     out.extend_from_slice(&keys.header_mac(&[b"tail", &keys.head_hash, &fixed]));
+    if let Some(camera) = camera {
+        sealed.extend_from_slice(&camera.sign(&keys.head_hash, &fixed, &sealed));
+    }
     let tag = epoch.seal(counter, DESCRIPTION_INDEX, &description_aad(keys, &fixed), &mut sealed)?;
     out.extend_from_slice(&sealed);
     out.extend_from_slice(&tag);
@@ -95,8 +102,22 @@ pub(super) fn encode(
 }
 
 /// Bytes of HEAD and TAIL with `description`.
-pub(super) fn len(head: &[u8], description: &Description) -> usize {
-    head.len() + TAIL_FIXED_BYTES + description.encode().len() + TAG_BYTES
+pub(super) fn len(head: &[u8], description: &Description, camera: Option<&CameraKey>) -> usize {
+    let signature_len = camera.map_or(0, |_| SIGNATURE_BYTES);
+    head.len() + TAIL_FIXED_BYTES + description.encode().len() + signature_len + TAG_BYTES
+}
+
+/// A description that has verified, and what stands around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenedDescription {
+    /// Its counter.
+    pub counter: u64,
+    /// The epoch that it was sealed in: frames that name it are of the same.
+    pub epoch: u32,
+    /// The camera that signed it, if it is signed.
+    pub camera: Option<CameraId>,
+    /// What it says.
+    pub description: Description,
 }
 
 fn description_aad(keys: &StreamKeys, fixed: &[u8; TAIL_MACED_BYTES]) -> Vec<u8> {
@@ -223,11 +244,11 @@ impl<'a> RawStreamHeader<'a> {
         Ok(keys)
     }
 
-    /// Verifies the TAIL and opens the description in it, with its counter.
+    /// Verifies the TAIL, and opens the description in it.
     ///
     /// # Errors
     /// [`Error::Forged`] or [`Error::Refused`].
-    pub fn description(&self, keys: &StreamKeys) -> Result<(u64, Description)> {
+    pub fn description(&self, keys: &StreamKeys) -> Result<OpenedDescription> {
         let mut fields = Fields(self.tail);
         let fixed: [u8; TAIL_MACED_BYTES] = fields.array()?;
         let mac: [u8; 16] = fields.array()?;
@@ -238,11 +259,22 @@ impl<'a> RawStreamHeader<'a> {
         let counter = rest.u64()?;
         rest.take(4)?;
         let epoch = rest.u32()?;
-        rest.zeros(8)?;
+        let signature_len = rest.u32()? as usize;
+        rest.zeros(4)?;
         let (sealed, tag) = fields.0.split_at(fields.0.len() - TAG_BYTES);
         let mut plain = vec![0; sealed.len()];
         let aad = description_aad(keys, &fixed);
         keys.epoch(epoch)?.open(counter, DESCRIPTION_INDEX, &aad, sealed, tag, &mut plain)?;
-        Ok((counter, Description::decode(&plain)?))
+        if signature_len != 0 && signature_len != SIGNATURE_BYTES {
+            return Err(Error::Refused("a signature of another length than a camera's"));
+        }
+        let (text, signature) = plain
+            .split_at_checked(plain.len().wrapping_sub(signature_len))
+            .ok_or(Error::Refused("a signature longer than what it stands in"))?;
+        let camera = match signature {
+            [] => None,
+            _ => Some(CameraId::of_signature(signature, &keys.head_hash, &fixed, text)?),
+        };
+        Ok(OpenedDescription { counter, epoch, camera, description: Description::decode(text)? })
     }
 }

@@ -322,7 +322,7 @@ fn passphrases_that_do_not_fit_are_not_tried_for_ever() {
         let groups = [KeyGroup { kind: 2, bytes }];
         let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &[number; 16], &groups).expect("fits");
         let keys = StreamKeys::derive(&Secret::new([number; 32]), &head, [number; 16], Profile::Aead, Aead::Aes256Gcm);
-        stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description()).expect("fits")
+        stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description(), None).expect("fits")
     };
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("pass"), "not this 100\n").expect("written");
@@ -438,7 +438,7 @@ fn fail_descriptions_that_contradict_the_stream() {
         assert_eq!(reader.header(&writer.describe(&other).expect("fits")).ok(), news);
     }
     assert_eq!(reader.header(&first).expect("ours"), HeaderNews::Repeated);
-    assert_eq!(reader.description(1).expect("told").caps, "audio/x-raw");
+    assert_eq!(reader.description(1, 0).expect("told").caps, "audio/x-raw");
 }
 
 #[test]
@@ -468,7 +468,7 @@ fn a_bad_key_group_does_not_keep_the_others_from_opening() {
     let header = |groups: &[KeyGroup]| {
         let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &stream_id, groups).expect("fits");
         let keys = StreamKeys::derive(&root, &head, stream_id, Profile::Aead, Aead::Aes256Gcm);
-        stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description()).expect("fits")
+        stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description(), None).expect("fits")
     };
     groups.insert(0, KeyGroup { kind: 1, bytes: b"no age file".to_vec() });
     let header = header(&groups);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    camera::CameraKey,
     description::Description,
     end_record::EndRecord,
     frame_header::{FrameHeader, Kind, check_size},
@@ -107,6 +108,7 @@ pub struct StreamWriter {
     keys: Arc<StreamKeys>,
     epoch: Arc<EpochKeys>,
     usage: Usage,
+    camera: Option<Arc<CameraKey>>,
     head: Vec<u8>,
     header: Arc<Vec<u8>>,
     description: u64,
@@ -130,6 +132,7 @@ impl StreamWriter {
             epoch: keys.epoch(0)?,
             keys: Arc::new(keys),
             usage: Usage::none(),
+            camera: None,
             head,
             header: Arc::default(),
             description: 0,
@@ -137,6 +140,11 @@ impl StreamWriter {
             frames: 0,
             process: std::process::id(),
         })
+    }
+
+    /// The same, with every description signed by a camera.
+    pub fn signed_by(self, camera: Option<Arc<CameraKey>>) -> StreamWriter {
+        StreamWriter { camera, ..self }
     }
 
     /// Id of the stream.
@@ -192,7 +200,7 @@ impl StreamWriter {
 
     /// Bytes of the stream header that would tell `description`.
     pub fn header_len(&self, description: &Description) -> usize {
-        stream_header::len(&self.head, description)
+        stream_header::len(&self.head, description, self.camera.as_deref())
     }
 
     /// Puts a new description in force and returns the stream header that tells it.
@@ -201,7 +209,9 @@ impl StreamWriter {
     /// [`Error::TooLarge`] if it does not fit, [`Error::KeyExhausted`] at the stream's limits, [`Error::Forked`].
     pub fn describe(&mut self, description: &Description) -> Result<Arc<Vec<u8>>> {
         let counter = self.draw_counter(1, 0, END_RESERVE)?;
-        self.header = Arc::new(stream_header::encode(&self.head, &self.keys, &self.epoch, counter, description)?);
+        let camera = self.camera.as_deref();
+        let header = stream_header::encode(&self.head, &self.keys, &self.epoch, counter, description, camera)?;
+        self.header = Arc::new(header);
         self.description = counter;
         Ok(self.header.clone())
     }

@@ -3,6 +3,7 @@
 mod analyze;
 mod attack;
 mod bench;
+mod camera;
 #[cfg(feature = "nn")]
 mod classify;
 mod clips;

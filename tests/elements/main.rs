@@ -5,6 +5,7 @@
 
 mod analyze;
 mod bad_input;
+mod camera;
 mod chaosfault;
 mod classificationtext;
 #[cfg(feature = "nn")]

@@ -100,6 +100,12 @@ impl Decrypted {
         self.rig.element("chaosdec").property::<gst::Structure>("stats").get("end-seen").expect("always there")
     }
 
+    /// The camera that signed the last stream.
+    pub fn camera(&self) -> Option<String> {
+        use gst::prelude::*;
+        self.rig.element("chaosdec").property::<gst::Structure>("stats").get("camera").ok()
+    }
+
     /// Lost, reordered, replayed, rejected.
     pub fn losses(&self) -> [u64; 4] {
         ["lost", "reordered", "replayed", "rejected"].map(|name| self.stat(name))

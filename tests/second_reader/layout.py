@@ -37,6 +37,7 @@ MAX_PAYLOAD = 536_870_912
 MAX_RECORD = 65_535
 MAX_STREAMS = 256
 MAX_EPOCH = 1 << 20
+SIGNATURE = 32 + 64
 REPLAY_WINDOW = 1024
 
 
@@ -113,6 +114,10 @@ class StreamKeys:
 
     def description_aad(self, tail: bytes) -> bytes:
         return b"description" + self.head_hash + tail[:TAIL_MACED]
+
+    def signed_by_camera(self, tail: bytes, description: bytes) -> bytes:
+        """What a camera's signature covers."""
+        return b"chaosveil v1 camera" + self.head_hash + tail[:TAIL_MACED] + description
 
 
 def nonce(counter: int, index: int) -> bytes:

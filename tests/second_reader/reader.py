@@ -3,7 +3,8 @@
 import struct
 from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
@@ -35,6 +36,7 @@ from .layout import (
     RECIPIENTS,
     RECORD_INDEX,
     SEGMENT,
+    SIGNATURE,
     TAG,
     TAIL_FIXED,
     TAIL_MACED,
@@ -67,6 +69,7 @@ class Frame:
     """A verified frame."""
 
     counter: int
+    epoch: int
     record: Record
     payload: bytes
 
@@ -101,7 +104,8 @@ class Stream:
 
     def release(self, frame: Frame) -> None:
         """Take a verified frame into the output, once and in the order of the counters."""
-        if frame.record.description_counter not in self.descriptions:
+        description = self.descriptions.get(frame.record.description_counter)
+        if description is None or description.epoch != frame.epoch:
             self.undescribed.append(frame.counter)
             raise FormatError("a frame whose description was not seen")
         if self.frames and frame.counter <= self.frames[-1].counter:
@@ -231,7 +235,7 @@ def open_stream_header(
     tail = data[at + len(head) : at + len(head) + TAIL_FIXED]
     if len(tail) < TAIL_FIXED:
         raise Truncated("stream header")
-    counter, length, epoch, zeros = struct.unpack_from("<QIIQ", tail, 32)
+    counter, length, epoch, signature_length, zeros = struct.unpack_from("<QIIII", tail, 32)
     total = len(head) + TAIL_FIXED + length + TAG
     if total > MAX_STREAM_HEADER:
         raise FormatError("stream header: length")
@@ -255,7 +259,16 @@ def open_stream_header(
         plain = keys.epoch(epoch).open(counter, DESCRIPTION_INDEX, sealed, keys.description_aad(tail))
     except InvalidTag as error:
         raise FormatError("stream header: description") from error
-    return head, keys, parse_description(counter, plain), total
+    if signature_length not in (0, SIGNATURE) or signature_length > len(plain):
+        raise FormatError("stream header: length of the signature")
+    text, signature = plain[: len(plain) - signature_length], plain[len(plain) - signature_length :]
+    if signature:
+        try:
+            camera = Ed25519PublicKey.from_public_bytes(signature[:32])
+            camera.verify(signature[32:], keys.signed_by_camera(tail, text))
+        except InvalidSignature as error:
+            raise FormatError("stream header: signature") from error
+    return head, keys, parse_description(counter, epoch, signature[:32] or None, text), total
 
 
 @dataclass(frozen=True)
@@ -317,7 +330,7 @@ def open_frame(keys: StreamKeys, header: FrameHeader, parts: bytes, staged: byte
         record = now.open(header.counter, RECORD_INDEX, sealed_record, aad)
     except InvalidTag as error:
         raise FormatError("frame: a segment or the record does not verify") from error
-    return Frame(header.counter, parse_record(record), payload)
+    return Frame(header.counter, header.epoch, parse_record(record), payload)
 
 
 def _read_stream_header(reading: Reading, data: bytes, at: int, credentials: Credentials) -> int:
@@ -334,8 +347,8 @@ def _read_stream_header(reading: Reading, data: bytes, at: int, credentials: Cre
         raise FormatError("another HEAD under a known stream id")
     elif stream.descriptions.get(description.counter, description) != description:
         raise FormatError("another description under a known counter")
-    elif stream.description.place != description.place:
-        raise FormatError("the stream changed its place in its recording")
+    elif stream.description.place != description.place or stream.description.camera != description.camera:
+        raise FormatError("the stream changed its place in its recording, or its camera")
     stream.descriptions[description.counter] = description
     return length
 
@@ -430,7 +443,7 @@ def open_picture(
     if header.kind != FRAME or header.length_before_payload != frame_length or header.payload_length != len(payload):
         raise FormatError("picture: kind or lengths of the frame")
     frame = open_frame(keys, header, parts[FRAME_HEADER:], payload)
-    if frame.record.description_counter != description.counter:
+    if (frame.record.description_counter, frame.epoch) != (description.counter, description.epoch):
         raise FormatError("picture: a frame of another description")
     if planes_of_caps(description.caps) != (inner, interlaced):
         raise FormatError("picture: format or size is not that of the sealed caps")

@@ -46,6 +46,8 @@ class Description:
     """What a stream carries from one counter on."""
 
     counter: int
+    epoch: int
+    camera: bytes | None
     track: int
     tracks: int
     recording_id: bytes
@@ -72,7 +74,7 @@ class Record:
     metas: list[dict]
 
 
-def parse_description(counter: int, plain: bytes) -> Description:
+def parse_description(counter: int, epoch: int, camera: bytes | None, plain: bytes) -> Description:
     cursor = Cursor(plain)
     version, zero, track, tracks, zeros = cursor.fields("BBHHH")
     if version != VERSION or zero or zeros:
@@ -83,7 +85,7 @@ def parse_description(counter: int, plain: bytes) -> Description:
     caps = cursor.text(*cursor.fields("I"))
     segment = _parse_segment(cursor) if cursor.left() else None
     cursor.finish()
-    return Description(counter, track, tracks, recording_id, caps, segment)
+    return Description(counter, epoch, camera, track, tracks, recording_id, caps, segment)
 
 
 def _parse_segment(cursor: Cursor) -> dict:

@@ -40,7 +40,7 @@ class Vectors(unittest.TestCase):
     def test_none_is_missing(self):
         counts = {name: len(value) for name, value in VECTORS.items() if isinstance(value, list)}
         expected = {"keys": 6, "frames": 88, "metas": 5, "records": 27, "streams": 6, "epochs": 6, "truncations": 42}
-        self.assertEqual(counts, expected | {"damage": 132, "pictures": 11, "layouts": 5})
+        self.assertEqual(counts, expected | {"damage": 134, "pictures": 11, "layouts": 5})
         self.assertEqual([len(stream["packets"]) for stream in VECTORS["streams"]], 6 * [6])
 
     def test_every_stream_has_the_edges_of_segments(self):
@@ -252,7 +252,7 @@ class Texts(unittest.TestCase):
             plains = [
                 (parse_record, writer.Record(0, metas=[(2, bytes(24) + length + text.encode())]).pack()),
                 (parse_record, writer.Record(0, metas=[(5, length + text.encode())]).pack()),
-                (lambda plain: parse_description(0, plain), writer.description(0, 1, bytes(16), text)),
+                (lambda plain: parse_description(0, 0, None, plain), writer.description(0, 1, bytes(16), text)),
             ]
             for parse, plain in plains:
                 if good:

@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from . import chaotic_stage
@@ -19,6 +20,7 @@ from .layout import (
     PRE_SHARED_KEY,
     RECORD_INDEX,
     SEGMENT,
+    SIGNATURE,
     TAG,
     TRAILER,
     VERSION,
@@ -54,8 +56,13 @@ def segment_info(flags, rate, applied_rate, base, offset, start, stop, time, pos
     return struct.pack("<IIdd7QI", 3, flags, rate, applied_rate, *times, 0)
 
 
-def tail(keys: StreamKeys, counter: int, plain: bytes, epoch: int = 0) -> bytes:
-    fixed = keys.commitment + struct.pack("<QIIQ", counter, len(plain), epoch, 0)
+def tail(
+    keys: StreamKeys, counter: int, plain: bytes, epoch: int = 0, camera: Ed25519PrivateKey | None = None
+) -> bytes:
+    signature_length = SIGNATURE if camera else 0
+    fixed = keys.commitment + struct.pack("<QIIII", counter, len(plain) + signature_length, epoch, signature_length, 0)
+    if camera:
+        plain += camera.public_key().public_bytes_raw() + camera.sign(keys.signed_by_camera(fixed, plain))
     sealed = keys.epoch(epoch).seal(counter, DESCRIPTION_INDEX, plain, keys.description_aad(fixed))
     return fixed + keys.tail_mac(fixed) + sealed
 

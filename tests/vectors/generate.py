@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 HERE = Path(__file__).resolve().parent
@@ -53,10 +54,12 @@ class Stream:
         self.keys = layout.StreamKeys(self.root, self.head)
         self.credentials = Credentials(psk=self.psk)
 
-    def header(self, counter: int, caps: str, segment: bytes = b"", epoch: int = 0) -> tuple[bytes, bytes, bytes]:
+    def header(
+        self, counter: int, caps: str, segment: bytes = b"", epoch: int = 0, camera: Ed25519PrivateKey | None = None
+    ) -> tuple[bytes, bytes, bytes]:
         """Stream header packet, TAIL and the plaintext of the description."""
         plain = writer.description(0, 1, self.recording_id, caps, segment)
-        tail = writer.tail(self.keys, counter, plain, epoch)
+        tail = writer.tail(self.keys, counter, plain, epoch, camera)
         return self.head + tail, tail, plain
 
     def inputs(self) -> dict:
@@ -311,8 +314,9 @@ def small_stream(stream: Stream) -> dict:
 
 
 def epoch_stream(stream: Stream) -> dict:
-    """A stream that goes on to the next epoch before frames 3 and 4, there twice at once, and ends in epoch 3."""
-    packets = []
+    """A signed stream that goes on to the next epoch before frame 3, and twice at once before frame 4."""
+    packets, seed = [], fixed_bytes("camera", 32)
+    camera = Ed25519PrivateKey.from_private_bytes(seed)
 
     def add(kind: str, epoch: int, counter: int, packet: bytes) -> None:
         packets.append({"kind": kind, "epoch": epoch, "counter": counter, "packet": packet.hex()})
@@ -320,7 +324,7 @@ def epoch_stream(stream: Stream) -> dict:
     counter = 0
     for epoch, lengths in [(0, (10, 300)), (1, (257,)), (3, (0, 49_153))]:
         described = counter
-        add("stream header", epoch, counter, stream.header(counter, CAPS, epoch=epoch)[0])
+        add("stream header", epoch, counter, stream.header(counter, CAPS, epoch=epoch, camera=camera)[0])
         for length in lengths:
             counter += 1
             record = writer.Record(described, pts=counter)
@@ -332,7 +336,9 @@ def epoch_stream(stream: Stream) -> dict:
     whole = b"".join(bytes.fromhex(entry["packet"]) for entry in packets)
     reading = read(whole, stream.credentials)
     assert reading.intact and released(reading, stream) == [1, 2, 4, 6, 7]
-    return stream.inputs() | {"caps": CAPS, "packets": packets}
+    public = camera.public_key().public_bytes_raw()
+    assert reading.streams[stream.stream_id].description.camera == public
+    return stream.inputs() | {"camera_seed": seed.hex(), "camera": public.hex(), "caps": CAPS, "packets": packets}
 
 
 def released(reading, stream: Stream) -> list[int]:
@@ -367,7 +373,8 @@ def header_fields(packet: dict, head_length: int) -> list[tuple[str, int]]:
     head += "key_group_reserved:41 key_group_length:42 key_group_salt:44 key_group_sealed_root:80 "
     head += f"key_group_tag:{head_length - 1}"
     tail = "commitment:0 commitment:31 description_counter:32 description_length:40 description_length:43 "
-    tail += "epoch:44 epoch:47 reserved_3:48 reserved_3:55 tail_mac:56 tail_mac:71 sealed_description:72"
+    tail += "epoch:44 epoch:47 signature_length:48 reserved_3:52 reserved_3:55 tail_mac:56 tail_mac:71 "
+    tail += "sealed_description:72"
     fields = [field.split(":") for field in head.split()]
     fields += [(name, int(at) + head_length) for name, at in (field.split(":") for field in tail.split())]
     return [(name, int(at)) for name, at in fields] + [("description_tag", packet["length"] - 1)]

@@ -112,6 +112,8 @@ pub struct EpochsVector {
     pub name: String,
     #[serde(flatten)]
     pub stream: StreamInputs,
+    pub camera_seed: Hex,
+    pub camera: Hex,
     pub caps: String,
     pub packets: Vec<EpochPacket>,
 }
