@@ -17,6 +17,7 @@ use super::{
         DecryptJob, DecryptWorker, Decrypted, Decrypter, Described, Descriptions, Item, OpenedFrame, SharedDecrypter,
     },
     encrypter::count_frame,
+    key_request,
     latency::{self, Latency},
     runner::{Events, Runner, lock},
     settings::{CommonSettings, path, path_value},
@@ -28,7 +29,10 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered},
-    seal::{CameraId, DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, ReaderPolicy, Session, StreamReader, Verdict},
+    seal::{
+        CameraId, DEFAULT_REPLAY_WINDOW, HeaderNews, Identities, KeySource, ReaderPolicy, Session, StreamReader,
+        Verdict,
+    },
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -87,10 +91,7 @@ impl Settings {
         if let Some(key) = self.common.preshared()? {
             identities.set_preshared(key);
         }
-        match identities.is_empty() {
-            true => Err(Error::NoKey("set identity-file, key-file or passphrase-file")),
-            false => Ok(Arc::new(identities)),
-        }
+        Ok(Arc::new(identities))
     }
 
     fn policy(&self) -> Result<ReaderPolicy> {
@@ -154,6 +155,8 @@ impl Told {
 }
 
 mod imp {
+    use gst::glib::subclass::Signal;
+
     use super::*;
 
     type DecryptRunner = Runner<DecryptJob, Decrypted>;
@@ -278,6 +281,11 @@ mod imp {
             }
         }
 
+        fn signals() -> &'static [Signal] {
+            static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| vec![key_request::signal()]);
+            &SIGNALS
+        }
+
         fn constructed(&self) {
             self.parent_constructed();
             let object = self.obj();
@@ -364,7 +372,10 @@ mod imp {
                 gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
             }
             let settings = lock(&self.settings).clone();
-            settings.identities()?;
+            let identities = settings.identities()?;
+            if identities.is_empty() && !key_request::is_answered(self.obj().upcast_ref()) {
+                return Err(Error::NoKey("set identity-file, key-file or passphrase-file, or answer request-key"));
+            }
             settings.policy()?;
             settings.common.engine().map(drop)
         }
@@ -378,7 +389,7 @@ mod imp {
             *lock(&self.stats) = stats.clone();
             *lock(&self.told) = Told::default();
             *lock(&self.pictures) = None;
-            let reader = StreamReader::new(settings.identities()?, settings.policy()?);
+            let reader = StreamReader::new(settings.identities()?, settings.policy()?).asking(self.key_source());
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
             let (counting, events, element) = (stats.clone(), self.events.clone(), self.obj().downgrade());
@@ -405,6 +416,18 @@ mod imp {
             )?;
             *lock(&self.run) = Some(Run { shared, runner: Arc::new(runner) });
             Ok(())
+        }
+
+        /// Asks the application, if it answers.
+        fn key_source(&self) -> Option<KeySource> {
+            let element = self.obj().downgrade();
+            let answered = key_request::is_answered(self.obj().upcast_ref());
+            answered.then(|| -> KeySource {
+                Box::new(move |header| match element.upgrade() {
+                    Some(element) => key_request::ask(element.upcast_ref(), header),
+                    None => Ok(None),
+                })
+            })
         }
 
         fn parts(&self) -> Option<(SharedDecrypter, Arc<DecryptRunner>)> {

@@ -24,6 +24,7 @@ mod first_channel;
 #[cfg(feature = "nn")]
 pub mod frameclassifier;
 mod guard;
+mod key_request;
 mod latency;
 mod metas;
 mod runner;

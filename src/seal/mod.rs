@@ -42,7 +42,7 @@ pub use key_files::{create_camera, create_identity, create_preshared};
 pub use keys::{Secret, StreamKeys, random_bytes};
 pub use packet::{Found, Offset, PacketScanner, Verifier};
 pub use picture::{CipherPicture, PICTURE_RECORD_BYTES, PictureLayout};
-pub use reader::{DEFAULT_REPLAY_WINDOW, HeaderNews, ReaderPolicy, Session, StreamReader};
+pub use reader::{DEFAULT_REPLAY_WINDOW, HeaderNews, KeySource, ReaderPolicy, Session, StreamReader};
 pub use recipients::Recipients;
 pub use record::{Meta, RECORD_FIXED_BYTES, Record};
 pub use replay::{ReplayWindow, Verdict};

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -134,9 +135,17 @@ impl Session {
     }
 }
 
+/// Asks somebody else for what opens a stream, where nothing at hand does.
+pub type KeySource = Box<dyn Fn(&RawStreamHeader) -> Result<Option<Identities>> + Send>;
+
+/// A key is asked for at most so often, whatever headers come.
+const ASKING_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The reading end of one stream.
 pub struct StreamReader {
     identities: Arc<Identities>,
+    key_source: Option<KeySource>,
+    asked: Option<Instant>,
     policy: ReaderPolicy,
     session: Option<Arc<Session>>,
     /// Streams that another has taken the place of: they are not opened again.
@@ -158,7 +167,20 @@ fn remember<T>(list: &mut VecDeque<T>, item: T) {
 impl StreamReader {
     /// A reader that has not met its stream yet.
     pub fn new(identities: Arc<Identities>, policy: ReaderPolicy) -> StreamReader {
-        StreamReader { identities, policy, session: None, retired: VecDeque::new(), refused: VecDeque::new() }
+        StreamReader {
+            identities,
+            key_source: None,
+            asked: None,
+            policy,
+            session: None,
+            retired: VecDeque::new(),
+            refused: VecDeque::new(),
+        }
+    }
+
+    /// The same, asking for keys where those at hand do not fit.
+    pub fn asking(self, key_source: Option<KeySource>) -> StreamReader {
+        StreamReader { key_source, ..self }
     }
 
     /// Takes a whole stream header.
@@ -201,14 +223,21 @@ impl StreamReader {
             return Err((*refusal).into());
         }
         let opened = self.open(bytes, raw);
-        if let Some(refusal) = opened.as_ref().err().and_then(Refusal::of) {
+        let refusal = opened.as_ref().err().and_then(Refusal::of);
+        // Somebody may know the key the next time.
+        let final_refusal =
+            refusal.filter(|refusal| self.key_source.is_none() || !matches!(refusal, Refusal::WrongKey));
+        if let Some(refusal) = final_refusal {
             remember(&mut self.refused, (lock, refusal));
         }
         opened
     }
 
-    fn open(&self, bytes: &[u8], raw: &RawStreamHeader) -> Result<Session> {
-        let keys = self.identities.unlock(raw)?;
+    fn open(&mut self, bytes: &[u8], raw: &RawStreamHeader) -> Result<Session> {
+        let keys = match self.identities.unlock(raw) {
+            Err(error @ (Error::WrongKey | Error::NoKey(_))) => self.ask(raw)?.ok_or(error)?,
+            unlocked => unlocked?,
+        };
         if !self.policy.profiles.contains(&keys.profile) {
             return Err(Error::ProfileNotAccepted(keys.profile.name()));
         }
@@ -222,6 +251,16 @@ impl StreamReader {
             window: ReplayWindow::new(self.policy.replay_window),
         };
         Ok(Session { keys: Arc::new(keys), camera, state: Mutex::new(state) })
+    }
+
+    fn ask(&mut self, raw: &RawStreamHeader) -> Result<Option<StreamKeys>> {
+        let Some(key_source) = &self.key_source else { return Ok(None) };
+        if self.asked.is_some_and(|asked| asked.elapsed() < ASKING_INTERVAL) {
+            return Ok(None);
+        }
+        let known = key_source(raw)?;
+        self.asked = Some(Instant::now());
+        known.map(|identities| identities.unlock(raw)).transpose()
     }
 
     /// Verifies a frame header against the pinned stream.

@@ -14,6 +14,7 @@ mod common;
 mod damage;
 mod flow;
 mod guard;
+mod key_request;
 mod life_cycle;
 mod loss;
 mod metadata;
