@@ -21,6 +21,7 @@ mod claims;
 mod classify;
 mod compare;
 mod container;
+mod core_dumps;
 mod decrypt;
 mod doctor;
 mod elements;
@@ -102,6 +103,7 @@ enum Command {
 
 /// Runs the command that `arguments` name, the first being the program's own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    core_dumps::forbid();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -9,6 +9,7 @@ mod classify;
 mod clips;
 #[cfg(feature = "nn")]
 mod comparison;
+mod core_dumps;
 mod damage;
 mod failures;
 mod labels;
