@@ -240,7 +240,7 @@ fn open_age<'a>(bytes: &[u8], identities: impl Iterator<Item = &'a dyn age::Iden
     let mut root = Zeroizing::new([0; 32]);
     let mut more = [0; 1];
     match reader.read_exact(&mut *root).is_ok() && matches!(reader.read(&mut more), Ok(0)) {
-        true => Ok(Some(Secret::new(*root))),
+        true => Ok(Some(Secret::copy_of(&root))),
         false => Ok(None),
     }
 }

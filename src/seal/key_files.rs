@@ -60,7 +60,7 @@ pub(super) fn read_hex_key(path: &Path, prefix: &str, what: &str, option: &str) 
         )?;
     let key = hex_bytes(digits).map(Zeroizing::new);
     let key = key.ok_or_else(|| bad(path, format!("a {what} has 64 hexadecimal digits, 0 to 9 and a to f")))?;
-    Ok(Secret::new(*key))
+    Ok(Secret::copy_of(&key))
 }
 
 /// 32 bytes written as hexadecimal digits.

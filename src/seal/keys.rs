@@ -19,14 +19,23 @@ pub(super) const RECORD_INDEX: u32 = 0xFFFF_FFFF;
 /// Nonce index of a description.
 pub(super) const DESCRIPTION_INDEX: u32 = 0xFFFF_FFFE;
 
-/// 32 secret bytes, wiped when dropped and never printed.
+/// 32 secret bytes, wiped when dropped and never printed. They stay in one place: what moves would leave copies behind.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<[u8; 32]>);
+pub struct Secret(Box<Zeroizing<[u8; 32]>>);
 
 impl Secret {
-    /// Wraps 32 bytes.
-    pub fn new(bytes: [u8; 32]) -> Secret {
-        Secret(Zeroizing::new(bytes))
+    /// Wraps 32 bytes. The caller's own copy stays the caller's.
+    pub fn new(mut bytes: [u8; 32]) -> Secret {
+        let secret = Secret::copy_of(&bytes);
+        bytes.zeroize();
+        secret
+    }
+
+    /// A copy of 32 bytes.
+    pub fn copy_of(bytes: &[u8; 32]) -> Secret {
+        let mut secret = Secret(Box::default());
+        secret.0.copy_from_slice(bytes);
+        secret
     }
 
     /// 32 bytes from the operating system.
@@ -34,7 +43,9 @@ impl Secret {
     /// # Errors
     /// [`Error::Random`] if it gives none.
     pub fn random() -> Result<Secret> {
-        Ok(Secret::new(random_bytes()?))
+        let mut secret = Secret(Box::default());
+        getrandom::fill(&mut secret.0[..]).map_err(|_| Error::Random)?;
+        Ok(secret)
     }
 
     /// The bytes, for those who derive from them.
@@ -247,23 +258,46 @@ fn aead_key(aead: Aead, key: &Secret) -> LessSafeKey {
 
 /// BLAKE3 derive_key over `material`; what the hasher held of it is wiped.
 pub(super) fn derived(context: &str, material: &[&[u8]]) -> Secret {
-    let mut hasher = blake3::Hasher::new_derive_key(context);
-    for part in material {
-        hasher.update(part);
-    }
-    let key = Secret::new(*hasher.finalize().as_bytes());
-    hasher.zeroize();
-    key
+    with_wiped_stack(|| {
+        let mut hasher = blake3::Hasher::new_derive_key(context);
+        for part in material {
+            hasher.update(part);
+        }
+        let mut key = Secret(Box::default());
+        let mut output = hasher.finalize_xof();
+        output.fill(&mut key.0[..]);
+        output.zeroize();
+        hasher.zeroize();
+        key
+    })
 }
 
 fn keyed(key: &Secret, parts: &[&[u8]]) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new_keyed(key.bytes());
-    for part in parts {
-        hasher.update(part);
+    with_wiped_stack(|| {
+        let mut hasher = blake3::Hasher::new_keyed(key.bytes());
+        for part in parts {
+            hasher.update(part);
+        }
+        let hash = hasher.finalize();
+        hasher.zeroize();
+        hash
+    })
+}
+
+/// Wipes the stack that `work` has used, as far as 8 KiB: compilers and hash functions leave copies of keys there, and a
+/// stack outlives what it was used for, that of a thread that has ended too.
+pub(super) fn with_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn call<T>(work: impl FnOnce() -> T) -> T {
+        work()
     }
-    let hash = hasher.finalize();
-    hasher.zeroize();
-    hash
+    #[inline(never)]
+    fn wipe() {
+        [0_u64; 1024].zeroize();
+    }
+    let result = call(work);
+    wipe();
+    result
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ pub(super) fn unwrap_preshared(preshared: &Secret, group: &[u8], stream_id: &[u8
     let mut sealed = Zeroizing::new(sealed.to_vec());
     let root =
         preshared_cipher(preshared, salt).open_in_place(zero_nonce(), lc::Aad::from(stream_id), &mut sealed).ok()?;
-    Some(Secret::new((&*root).try_into().ok()?))
+    Some(Secret::copy_of((&*root).try_into().ok()?))
 }
 
 fn preshared_cipher(preshared: &Secret, salt: &[u8; 32]) -> lc::LessSafeKey {

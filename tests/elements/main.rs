@@ -17,6 +17,7 @@ mod guard;
 mod key_request;
 mod life_cycle;
 mod loss;
+mod memory_secrets;
 mod metadata;
 mod packets;
 mod pictures;
