@@ -1,5 +1,7 @@
 //! The stream as a whole: round trips, damage, loss, wrong keys. Known answers are in `tests/format_vectors.rs`.
 
+mod two_keys;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
