@@ -9,6 +9,7 @@
 //! study: nothing found against its maps lowers what the AEAD gives, and it adds nothing that is claimed here. Profile
 //! `chaos` has no AEAD on the frame: its integrity rests on keyed BLAKE3, its confidentiality on chaotic maps, which
 //! means none against known or flat content. Nothing here has been audited.
+#![doc = include_str!("THREATS.md")]
 #![doc = include_str!("FORMAT.md")]
 
 mod bytes;
