@@ -626,3 +626,6 @@ pub type SharedEncrypter = Arc<Mutex<Encrypter>>;
 pub fn serial(encrypter: &SharedEncrypter) -> std::sync::MutexGuard<'_, Encrypter> {
     lock(encrypter)
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,6 +189,12 @@ impl StreamWriter {
         Ok(())
     }
 
+    /// Leaves room for so many payload bytes in this epoch, and for its end record.
+    #[cfg(test)]
+    pub(crate) fn use_up_but(&mut self, bytes: u64) {
+        self.usage.bytes = limits::EPOCH_BYTES - END_RESERVE.bytes - bytes;
+    }
+
     /// Whether little is left of a limit at which this writer stops: of the key of this epoch, the counters or the epochs.
     pub fn nears_a_limit(&self) -> bool {
         let nears = |used: u64, limit: u64| used > limit - limit / 8;
