@@ -31,7 +31,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
-    seal::{self, Engine, Recipients, StreamSecrets, StreamWriter},
+    seal::{self, Recipients, StreamSecrets, StreamWriter},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -59,9 +59,6 @@ struct Settings {
     recording: Option<String>,
     guard: bool,
     guard_interval: gst::ClockTime,
-    /// In place of the real one.
-    #[cfg(test)]
-    backend: Option<Arc<dyn Backend>>,
 }
 
 impl Default for Settings {
@@ -81,8 +78,6 @@ impl Default for Settings {
             recording: None,
             guard: false,
             guard_interval: 100 * gst::ClockTime::MSECOND,
-            #[cfg(test)]
-            backend: None,
         }
     }
 }
@@ -114,17 +109,6 @@ impl Settings {
             )),
             false => Ok(Arc::new(recipients)),
         }
-    }
-
-    #[cfg(not(test))]
-    fn engine(&self) -> Result<Engine> {
-        self.common.engine()
-    }
-
-    #[cfg(test)]
-    fn engine(&self) -> Result<Engine> {
-        let engine = self.common.engine()?;
-        Ok(Engine { backend: self.backend.clone().unwrap_or(engine.backend), ..engine })
     }
 
     fn check_profile(&self) -> Result<()> {
@@ -361,7 +345,7 @@ mod imp {
         /// Lets a test break the stage.
         #[cfg(test)]
         pub(crate) fn run_stage_on(&self, backend: Arc<dyn Backend>) {
-            lock(&self.imp().settings).backend = Some(backend);
+            lock(&self.imp().settings).common.given_backend = Some(backend);
         }
     }
 
@@ -398,7 +382,7 @@ mod imp {
             let recipients = settings.recipients()?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
             let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
-            let (keys, engine) = (encrypter.keys(), settings.engine()?);
+            let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
             self.latency.begin();
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
@@ -418,11 +402,13 @@ mod imp {
                     let mut worker = EncryptWorker::new(keys, engine, guard, pool.clone(), stats.clone());
                     move |job| worker.run(job)
                 },
-                move || {
+                EncryptJob::counter,
+                move |counter| {
+                    counting.add(Counter::Panics, 1);
                     counting.add_because(Counter::Dropped, "worker-panic");
                     if let Some(element) = element.upgrade() {
                         let detail = "a frame was dropped, not sent clear";
-                        events.post(element.upcast_ref(), "worker-panic", None, detail);
+                        events.post(element.upcast_ref(), "worker-panic", Some(counter), detail);
                     }
                 },
             )?;
