@@ -11,6 +11,7 @@ mod classificationtext;
 mod classify;
 mod common;
 mod damage;
+mod fail_closed;
 mod flow;
 mod guard;
 mod life_cycle;
