@@ -6,6 +6,7 @@
 //! * *lost*: a counter between the first frame and the newest that was neither released nor reordered.
 //! * *rejected*: a packet that begins like one and is not whole, or a frame whose description has not come.
 //!
+//! A packet whose missing bytes are, by chance, those with which the next one begins is whole, and the next one is not.
 //! Where a torn frame's claimed end is the very place where another packet begins, its length is believed, as FORMAT.md
 //! says in section 6, and what came between goes down with it.
 
@@ -33,12 +34,24 @@ pub struct Piece {
     pub left: u32,
     /// Byte in which a bit is flipped, of those that are left.
     pub flipped: Option<u32>,
+    /// Bytes that are missing, where these are the ones with which every packet begins; else 0.
+    pub lacks_magic: u32,
 }
 
+/// What every packet begins with.
+const MAGIC: &[u8; 5] = b"CVEIL";
 const MAGIC_BYTES: u32 = 8;
 const FRAME_HEADER_BYTES: u32 = 64;
 
 impl Piece {
+    /// What of a packet arrives if `came` is what is left of `sent`.
+    pub fn of(packet: Packet, sent: &[u8], came: &[u8]) -> Piece {
+        let flipped = sent.iter().zip(came).position(|(sent, came)| sent != came).map(|at| at as u32);
+        let missing = &sent[came.len()..];
+        let lacks_magic = if MAGIC.starts_with(missing) { missing.len() as u32 } else { 0 };
+        Piece { packet, bytes: sent.len() as u32, left: came.len() as u32, flipped, lacks_magic }
+    }
+
     fn is_whole(&self) -> bool {
         self.left == self.bytes && self.flipped.is_none()
     }
@@ -79,10 +92,11 @@ impl std::ops::AddAssign for Counts {
 }
 
 /// Counts what a reader with a window of so many counters makes of the pieces, which stand one after the other.
-pub fn count(pieces: &[Piece], window: u64) -> Counts {
+pub fn count(arrived: &[Piece], window: u64) -> Counts {
+    let pieces = completed_by_chance(arrived);
     let mut starts = Vec::with_capacity(pieces.len());
     let mut end = 0;
-    for piece in pieces {
+    for piece in &pieces {
         starts.push(end);
         end += u64::from(piece.left);
     }
@@ -90,13 +104,27 @@ pub fn count(pieces: &[Piece], window: u64) -> Counts {
     let mut at = 0;
     while let Some(piece) = pieces.get(at) {
         at = match piece.claims_more() && model.joined {
-            true => packet_at(pieces, &starts, at, starts[at] + u64::from(piece.bytes)),
+            true => packet_at(&pieces, &starts, at, starts[at] + u64::from(piece.bytes)),
             false => at + 1,
         };
         model.arrives(piece);
     }
     model.counts.lost = model.lost();
     model.counts
+}
+
+/// The pieces, after each that lacks what the next begins with has got it from there.
+fn completed_by_chance(arrived: &[Piece]) -> Vec<Piece> {
+    let mut pieces = arrived.to_vec();
+    for at in 0..pieces.len() {
+        let (lacks, next) = (pieces[at].lacks_magic, (at + 1..pieces.len()).find(|&next| pieces[next].left > 0));
+        if let Some(next) = next.filter(|&next| lacks > 0 && pieces[next].is_untouched_to(lacks)) {
+            pieces[at].left += lacks;
+            pieces[next].left -= lacks;
+            pieces[next].flipped = Some(0);
+        }
+    }
+    pieces
 }
 
 /// The piece after a torn one that the reader meets next.

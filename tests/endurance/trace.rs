@@ -69,8 +69,7 @@ impl Trace {
         if again {
             let at = self.random.below(self.recorded.len());
             let (packet, bytes) = self.recorded[at].clone();
-            let length = bytes.len() as u32;
-            self.arrives(Piece { packet, bytes: length, left: length, flipped: None }, &bytes, &mut arrive);
+            self.arrives(Piece::of(packet, &bytes, &bytes), &bytes, &mut arrive);
         }
     }
 
@@ -91,12 +90,11 @@ impl Trace {
     fn harm(&mut self, packet: Packet, bytes: &[u8], torn: bool, flipped: bool) -> (Piece, Vec<u8>) {
         let left = if torn { self.random.below(bytes.len()) } else { bytes.len() };
         let mut harmed = bytes[..left].to_vec();
-        let flipped = (flipped && left > 0).then(|| self.random.below(8 * left));
-        if let Some(bit) = flipped {
+        if flipped && left > 0 {
+            let bit = self.random.below(8 * left);
             harmed[bit / 8] ^= 1 << (bit % 8);
         }
-        let flipped = flipped.map(|bit| (bit / 8) as u32);
-        (Piece { packet, bytes: bytes.len() as u32, left: left as u32, flipped }, harmed)
+        (Piece::of(packet, bytes, &harmed), harmed)
     }
 
     fn arrives(&mut self, piece: Piece, bytes: &[u8], arrive: &mut impl FnMut(&[u8])) {

@@ -64,8 +64,7 @@ impl Seen {
     fn comes_out(&mut self, buffer: &gst::BufferRef) {
         let place = buffer.offset() as usize;
         let (sent, came) = (&self.sent[place], bytes(buffer));
-        let flipped = sent.iter().zip(&came).position(|(sent, came)| sent != came).map(|at| at as u32);
-        let piece = Piece { packet: packet_of(sent), bytes: sent.len() as u32, left: came.len() as u32, flipped };
+        let piece = Piece::of(packet_of(sent), sent, &came);
         if place < self.newest {
             self.late.insert(place);
         }
