@@ -13,7 +13,11 @@ use std::{
     io::{Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
-    thread::sleep,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, sleep},
     time::{Duration, Instant},
 };
 
@@ -62,7 +66,10 @@ fn sealing_process() {
     }
 }
 
-/// The files of a camera, as a backup has them and as they are.
+/// Cameras at work at the same time, all restored from one backup.
+const CAMERAS: u64 = 8;
+
+/// The files of cameras, as a backup has them and as they are.
 struct Disk {
     folder: tempfile::TempDir,
 }
@@ -75,9 +82,9 @@ impl Disk {
         Disk { folder }
     }
 
-    /// Puts the files back as they were, and nothing else, and starts the process.
-    fn start(&self) -> Child {
-        let camera = self.folder.path().join("camera");
+    /// Puts a camera's files back as they were, and nothing else, and starts its process.
+    fn start(&self, camera: u64) -> Child {
+        let camera = self.folder.path().join(format!("camera-{camera}"));
         let _ = fs::remove_dir_all(&camera);
         fs::create_dir(&camera).expect("made");
         fs::copy(self.folder.path().join("backup/psk.key"), camera.join("psk.key")).expect("copied");
@@ -111,26 +118,35 @@ fn told_until_killed(mut child: Child, random: &mut Random) -> Vec<u8> {
 #[test]
 fn killed_and_restored_a_writer_repeats_no_nonce() {
     let cycles = number("ENDURANCE_CYCLES", 100);
-    let (disk, mut random, begun) = (Disk::new(), Random::new(&[4; 32], "kills"), Instant::now());
-    let mut commitments = HashSet::new();
-    let mut sealed = 0;
-    for cycle in 0..cycles {
-        let told = told_until_killed(disk.start(), &mut random);
-        let Some((commitment, counters)) = told.split_first_chunk::<COMMITMENT_BYTES>() else { continue };
-        assert!(commitments.insert(*commitment), "cycle {cycle}: a key that was used before");
-        // The last may be torn.
-        for (expected, counter) in counters.chunks_exact(COUNTER_BYTES).enumerate() {
-            assert_eq!(counter, (expected as u64).to_le_bytes(), "cycle {cycle}: each counter once, in order");
-            sealed += 1;
+    let (disk, begun) = (Disk::new(), Instant::now());
+    let (commitments, sealed, done) = (Mutex::new(HashSet::new()), AtomicU64::new(0), AtomicU64::new(0));
+    let work = &|camera: u64| {
+        let mut random = Random::new(&[camera as u8; 32], "kills");
+        loop {
+            let cycle = done.fetch_add(1, Relaxed);
+            if cycle >= cycles {
+                return;
+            }
+            if cycle % 1000 == 999 {
+                println!("{cycle} cycles, {} s", begun.elapsed().as_secs());
+            }
+            let told = told_until_killed(disk.start(camera), &mut random);
+            let Some((commitment, counters)) = told.split_first_chunk::<COMMITMENT_BYTES>() else { continue };
+            let is_new = commitments.lock().expect("no panic").insert(*commitment);
+            assert!(is_new, "a key that was used before");
+            // The last may be torn.
+            for (expected, counter) in counters.chunks_exact(COUNTER_BYTES).enumerate() {
+                assert_eq!(counter, (expected as u64).to_le_bytes(), "each counter once, in order");
+                sealed.fetch_add(1, Relaxed);
+            }
         }
-        if cycle % 1000 == 999 {
-            println!("{} cycles, {sealed} sealed, {:.0} s", cycle + 1, begun.elapsed().as_secs_f64());
-        }
-    }
-    assert!(commitments.len() as u64 >= cycles * 9 / 10, "only {} processes came to seal", commitments.len());
+    };
+    thread::scope(|scope| (0..CAMERAS).for_each(|camera| drop(scope.spawn(move || work(camera)))));
+    let streams = commitments.into_inner().expect("no panic").len() as u64;
+    assert!(streams >= cycles * 9 / 10, "only {streams} processes came to seal");
     let figures = json!({
-        "cycles": cycles, "streams": commitments.len(), "pairs_of_key_and_counter": sealed, "repeated": 0,
-        "seconds": begun.elapsed().as_secs(),
+        "cycles": cycles, "cameras": CAMERAS, "streams": streams, "pairs_of_key_and_counter": sealed.into_inner(),
+        "repeated": 0, "seconds": begun.elapsed().as_secs(),
     });
     record("nonces", figures);
 }
