@@ -67,7 +67,7 @@ impl CommonSettings {
                 .build(),
             glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
-                .blurb("Frames and bytes in and out, dropped, lost, reordered, replayed, rejected, latency, backend")
+                .blurb("Frames and bytes in and out, dropped, lost, reordered, replayed, rejected, panics, latency, backend")
                 .read_only()
                 .build(),
         ]
