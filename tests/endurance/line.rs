@@ -6,6 +6,8 @@ use std::{
         Arc, Once,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread::sleep,
+    time::Duration,
 };
 
 use gst::prelude::*;
@@ -36,10 +38,15 @@ impl Key {
     }
 }
 
+/// Buffers that wait before a line.
+const MOST_WAITING: u64 = 64;
+
 /// A playing pipeline: `appsrc ! LINE ! fakesink`.
 pub struct Line {
     pipeline: gst::Pipeline,
     source: gst_app::AppSrc,
+    /// An element has posted an error.
+    stopped: Arc<AtomicBool>,
     /// What came out was not what the test wants.
     failed: Arc<AtomicBool>,
 }
@@ -49,15 +56,20 @@ impl Line {
     pub fn play(line: &str, out: impl Fn(&gst::BufferRef, &gst::CapsRef) + Send + Sync + 'static) -> Line {
         init();
         let line = format!(
-            "appsrc name=source format=time block=true max-buffers=64 max-bytes=0 ! {line} ! \
+            "appsrc name=source format=time max-buffers=0 max-bytes=0 ! {line} ! \
              fakesink name=sink sync=false async=false"
         );
         let pipeline = gst::parse::launch(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         let pipeline = pipeline.downcast::<gst::Pipeline>().expect("several elements");
         // A bus that nobody empties would grow with every loss that is told.
-        pipeline.bus().expect("a pipeline has a bus").set_sync_handler(|_, message| match message.type_() {
-            gst::MessageType::Eos | gst::MessageType::Error => gst::BusSyncReply::Pass,
-            _ => gst::BusSyncReply::Drop,
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stopping = stopped.clone();
+        pipeline.bus().expect("a pipeline has a bus").set_sync_handler(move |_, message| {
+            stopping.fetch_or(message.type_() == gst::MessageType::Error, Relaxed);
+            match message.type_() {
+                gst::MessageType::Eos | gst::MessageType::Error => gst::BusSyncReply::Pass,
+                _ => gst::BusSyncReply::Drop,
+            }
         });
         let failed = Arc::new(AtomicBool::new(false));
         let failing = failed.clone();
@@ -73,7 +85,7 @@ impl Line {
         });
         pipeline.set_state(gst::State::Playing).expect("starts");
         let source = pipeline.by_name("source").expect("in the line").downcast().expect("an appsrc");
-        Line { pipeline, source, failed }
+        Line { pipeline, source, stopped, failed }
     }
 
     /// Sends caps before the next buffer.
@@ -86,6 +98,13 @@ impl Line {
     /// # Errors
     /// If the line has stopped; [`Line::end`] says why.
     pub fn send(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        // Not by a push that blocks: one of a line that has stopped never returns.
+        while self.source.current_level_buffers() >= MOST_WAITING {
+            if self.stopped.load(Relaxed) {
+                return Err(gst::FlowError::Error);
+            }
+            sleep(Duration::from_micros(200));
+        }
         self.source.push_buffer(buffer).map(drop)
     }
 
