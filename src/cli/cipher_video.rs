@@ -157,9 +157,14 @@ impl PictureRun<'_> {
                 self.refusal = Some(crate::Error::Camera("the stream is not signed by a camera that is accepted"));
             }
             Ok("profile-not-accepted") => self.refusal = Some(crate::Error::ProfileNotAccepted("chaos")),
-            Ok(what @ ("rejected" | "replayed" | "reordered" | "lost")) => {
+            Ok(what @ ("rejected" | "worker-panic" | "replayed" | "reordered" | "lost")) => {
+                let what = match what {
+                    "lost" => "missing",
+                    "worker-panic" => "rejected",
+                    what => what,
+                };
                 self.troubles.note(Trouble {
-                    what: if what == "lost" { "missing" } else { what }.to_owned(),
+                    what: what.to_owned(),
                     counter: event.get("counter").ok(),
                     detail: event.get("detail").ok(),
                     ..Trouble::default()

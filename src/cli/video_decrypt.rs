@@ -379,7 +379,7 @@ impl<'a> Router<'a> {
     /// Where the packet stands that a decrypter has rejected.
     fn place_of_rejected(&mut self, message: &gst::Message) -> Option<Range<u64>> {
         let event = message.structure().filter(|event| event.name() == "chaosveil-event")?;
-        if event.get::<&str>("reason") != Ok("rejected") {
+        if !matches!(event.get::<&str>("reason"), Ok("rejected" | "worker-panic")) {
             return None;
         }
         let counter = event.get::<u64>("counter").ok()?;

@@ -357,6 +357,12 @@ mod imp {
         pub(crate) fn keep_times(&self) {
             lock(&self.imp().settings).keep_times = true;
         }
+
+        /// Lets a test break the stage.
+        #[cfg(test)]
+        pub(crate) fn run_stage_on(&self, backend: Arc<dyn Backend>) {
+            lock(&self.imp().settings).common.given_backend = Some(backend);
+        }
     }
 
     impl ChaosDec {
@@ -402,15 +408,17 @@ mod imp {
                 move || {
                     let (known, engine) = (descriptions.clone(), engine.clone());
                     let mut worker = DecryptWorker::new(known, engine, pool.clone(), stats.clone());
-                    move |job: DecryptJob| {
-                        let _noted = job.note_if_panicking();
-                        worker.run(job)
-                    }
+                    move |job| worker.run(job)
                 },
-                move || {
-                    counting.add_because(Counter::Dropped, "worker-panic");
+                DecryptJob::place,
+                move |place| {
+                    // It has come, and is not lost.
+                    place.drop_before_admitting();
+                    counting.add(Counter::Panics, 1);
+                    counting.add_because(Counter::Rejected, "worker-panic");
                     if let Some(element) = element.upgrade() {
-                        events.post(element.upcast_ref(), "worker-panic", None, "a frame was dropped");
+                        let detail = "a frame was rejected";
+                        events.post(element.upcast_ref(), "worker-panic", Some(place.counter), detail);
                     }
                 },
             )?;
@@ -757,7 +765,7 @@ mod imp {
                         // An end record is not dropped: without it the stream would look cut off.
                         let stay = !job.is_frame();
                         let dropped = runner.submit(job, stay, |dropped| match dropped {
-                            ordered::Dropped::Job(job) => job.drop_before_admitting(),
+                            ordered::Dropped::Job(job) => job.place().drop_before_admitting(),
                             ordered::Dropped::Result(Decrypted::Frame(frame)) => {
                                 frame.session.drop_before_admitting(frame.counter);
                             }

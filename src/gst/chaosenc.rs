@@ -38,7 +38,7 @@ use crate::{
     Error, Result,
     backend::Backend,
     pipeline::{BufferPool, Counter, Stats, exporter, ordered::Dropped},
-    seal::{self, CameraKey, Engine, Recipients, RekeyPolicy, StreamSecrets, StreamWriter},
+    seal::{self, CameraKey, Recipients, RekeyPolicy, StreamSecrets, StreamWriter},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -70,9 +70,6 @@ struct Settings {
     rekey: RekeyPolicy,
     guard: bool,
     guard_interval: gst::ClockTime,
-    /// In place of the real one.
-    #[cfg(test)]
-    backend: Option<Arc<dyn Backend>>,
 }
 
 impl Default for Settings {
@@ -95,8 +92,6 @@ impl Default for Settings {
             rekey: RekeyPolicy::default(),
             guard: false,
             guard_interval: 100 * gst::ClockTime::MSECOND,
-            #[cfg(test)]
-            backend: None,
         }
     }
 }
@@ -135,17 +130,6 @@ impl Settings {
             (Some(given), _) => Ok(Some(given.clone())),
             (None, path) => Ok(path.as_deref().map(CameraKey::read).transpose()?.map(Arc::new)),
         }
-    }
-
-    #[cfg(not(test))]
-    fn engine(&self) -> Result<Engine> {
-        self.common.engine()
-    }
-
-    #[cfg(test)]
-    fn engine(&self) -> Result<Engine> {
-        let engine = self.common.engine()?;
-        Ok(Engine { backend: self.backend.clone().unwrap_or(engine.backend), ..engine })
     }
 
     fn check_profile(&self) -> Result<()> {
@@ -412,7 +396,7 @@ mod imp {
         /// Lets a test break the stage.
         #[cfg(test)]
         pub(crate) fn run_stage_on(&self, backend: Arc<dyn Backend>) {
-            lock(&self.imp().settings).backend = Some(backend);
+            lock(&self.imp().settings).common.given_backend = Some(backend);
         }
     }
 
@@ -451,7 +435,7 @@ mod imp {
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
             let writer = writer.signed_by(settings.camera()?);
             let encrypter = Encrypter::new(writer, profile, settings.place()?, settings.rekey)?;
-            let (keys, engine) = (encrypter.keys(), settings.engine()?);
+            let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
             self.latency.begin();
             let stats = Arc::new(Stats::new(&self.obj().name(), "encrypt"));
@@ -471,11 +455,13 @@ mod imp {
                     let mut worker = EncryptWorker::new(keys, engine, guard, pool.clone(), stats.clone());
                     move |job| worker.run(job)
                 },
-                move || {
+                EncryptJob::counter,
+                move |counter| {
+                    counting.add(Counter::Panics, 1);
                     counting.add_because(Counter::Dropped, "worker-panic");
                     if let Some(element) = element.upgrade() {
                         let detail = "a frame was dropped, not sent clear";
-                        events.post(element.upcast_ref(), "worker-panic", None, detail);
+                        events.post(element.upcast_ref(), "worker-panic", Some(counter), detail);
                     }
                 },
             )?;

@@ -162,28 +162,23 @@ impl DecryptJob {
         self.header.counter
     }
 
+    /// Which frame of which stream it is.
+    pub fn place(&self) -> Place {
+        Place { session: self.session.clone(), counter: self.header.counter }
+    }
+}
+
+/// A frame of a stream.
+pub struct Place {
+    session: Arc<Session>,
+    /// Its counter.
+    pub counter: u64,
+}
+
+impl Place {
     /// Tells the replay window that the frame is dropped here.
     pub fn drop_before_admitting(&self) {
-        self.session.drop_before_admitting(self.header.counter);
-    }
-
-    /// Tells the replay window that the frame is dropped here, if its holder is dropped by a panic.
-    pub fn note_if_panicking(&self) -> NoteIfPanicking {
-        NoteIfPanicking { session: self.session.clone(), counter: self.header.counter }
-    }
-}
-
-/// See [`DecryptJob::note_if_panicking`].
-pub struct NoteIfPanicking {
-    session: Arc<Session>,
-    counter: u64,
-}
-
-impl Drop for NoteIfPanicking {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.session.drop_before_admitting(self.counter);
-        }
+        self.session.drop_before_admitting(self.counter);
     }
 }
 

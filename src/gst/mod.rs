@@ -38,6 +38,8 @@ mod video;
 pub(crate) mod viewer;
 #[cfg(feature = "nn")]
 mod watch;
+#[cfg(test)]
+mod worker_panics;
 
 use gst::{glib, prelude::*};
 

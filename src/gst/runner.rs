@@ -42,20 +42,21 @@ pub struct Runner<J: Send + 'static, R: Passing> {
 }
 
 impl<J: Send + 'static, R: Passing> Runner<J, R> {
-    /// Starts `count` workers on a queue of `capacity` entries.
+    /// Starts `count` workers on a queue of `capacity` entries. What `label` and `on_panic` are, [`Workers::start`] says.
     ///
     /// # Errors
     /// [`Error::Io`] if threads cannot be had.
-    pub fn start<W: FnMut(J) -> R>(
+    pub fn start<W: FnMut(J) -> R, L: 'static>(
         name: &str,
         count: usize,
         capacity: usize,
         full: Full,
         worker: impl Fn() -> W + Send + Clone + 'static,
-        on_panic: impl Fn() + Send + Clone + 'static,
+        label: fn(&J) -> L,
+        on_panic: impl Fn(L) + Send + Clone + 'static,
     ) -> Result<Runner<J, R>> {
         let queue = Arc::new(OrderedQueue::new(capacity));
-        let workers = Workers::start(&queue, name, count, worker, on_panic)
+        let workers = Workers::start(&queue, name, count, worker, label, on_panic)
             .map_err(|source| Error::Io { what: "starting threads".into(), source })?;
         Ok(Runner {
             queue,

@@ -32,6 +32,9 @@ pub struct CommonSettings {
     pub queue_depth: u32,
     /// What to do when the queue is full.
     pub leaky: Leaky,
+    /// In place of the real one: lets a test break the stage.
+    #[cfg(test)]
+    pub given_backend: Option<Arc<dyn backend::Backend>>,
 }
 
 impl CommonSettings {
@@ -64,7 +67,7 @@ impl CommonSettings {
                 .build(),
             glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
-                .blurb("Frames and bytes in and out, dropped, lost, reordered, replayed, rejected, latency, backend")
+                .blurb("Frames and bytes in and out, dropped, lost, reordered, replayed, rejected, panics, latency, backend")
                 .read_only()
                 .build(),
         ]
@@ -155,10 +158,10 @@ impl CommonSettings {
             )),
         };
         let parallel = Parallel { workers: self.most_at_once(), pool: pool.clone() };
-        Ok(Engine {
-            backend: backend::choose_for_stream(self.backend.into(), self.cuda_device as usize, parallel)?,
-            pool,
-        })
+        let backend = backend::choose_for_stream(self.backend.into(), self.cuda_device as usize, parallel)?;
+        #[cfg(test)]
+        let backend = self.given_backend.clone().unwrap_or(backend);
+        Ok(Engine { backend, pool })
     }
 }
 

@@ -304,24 +304,26 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads named after `name`. `worker` makes the function of each; `on_panic` is told when a job
-    /// panics: its place in the queue is taken away, the thread goes on with a new function.
+    /// Starts `count` threads named after `name`. `worker` makes the function of each. When a job panics, `on_panic` is
+    /// told what `label` had read of it; then its place in the queue is taken away, and the thread goes on with a new
+    /// function.
     ///
     /// # Errors
     /// If the operating system refuses a thread.
-    pub fn start<J: Send + 'static, R: Send + 'static, W: FnMut(J) -> R>(
+    pub fn start<J: Send + 'static, R: Send + 'static, W: FnMut(J) -> R, L: 'static>(
         queue: &Arc<OrderedQueue<J, R>>,
         name: &str,
         count: usize,
         worker: impl Fn() -> W + Send + Clone + 'static,
-        on_panic: impl Fn() + Send + Clone + 'static,
+        label: fn(&J) -> L,
+        on_panic: impl Fn(L) + Send + Clone + 'static,
     ) -> std::io::Result<Workers> {
         let closing = queue.clone();
         let mut workers = Workers { close: Box::new(move || closing.close()), threads: Vec::with_capacity(count) };
         for index in 0..count {
             let (queue, worker, on_panic) = (queue.clone(), worker.clone(), on_panic.clone());
             let thread = std::thread::Builder::new().name(format!("{name}:{index}"));
-            workers.threads.push(thread.spawn(move || work(&queue, &worker, &on_panic))?);
+            workers.threads.push(thread.spawn(move || work(&queue, &worker, label, &on_panic))?);
         }
         Ok(workers)
     }
@@ -337,13 +339,19 @@ impl Drop for Workers {
     }
 }
 
-fn work<J, R, W: FnMut(J) -> R>(queue: &OrderedQueue<J, R>, worker: &impl Fn() -> W, on_panic: &impl Fn()) {
+fn work<J, R, W: FnMut(J) -> R, L>(
+    queue: &OrderedQueue<J, R>,
+    worker: &impl Fn() -> W,
+    label: fn(&J) -> L,
+    on_panic: &impl Fn(L),
+) {
     let mut function = worker();
     while let Some((number, job)) = queue.take() {
+        let label = label(&job);
         // A panic may leave the function's buffers half-written: it is made anew.
         let result = catch_unwind(AssertUnwindSafe(|| function(job))).ok();
         if result.is_none() {
-            on_panic();
+            on_panic(label);
             function = worker();
         }
         queue.finish(number, result);
@@ -352,11 +360,7 @@ fn work<J, R, W: FnMut(J) -> R>(queue: &OrderedQueue<J, R>, worker: &impl Fn() -
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        thread,
-        time::Duration,
-    };
+    use std::{thread, time::Duration};
 
     use super::*;
 
@@ -368,7 +372,7 @@ mod tests {
                 2 * job
             }
         };
-        Workers::start(queue, "test", count, worker, || {}).expect("threads")
+        Workers::start(queue, "test", count, worker, |_| {}, |()| {}).expect("threads")
     }
 
     #[test]
@@ -426,7 +430,7 @@ mod tests {
                 job
             }
         };
-        let _workers = Workers::start(&queue, "test", 1, worker, || {}).expect("threads");
+        let _workers = Workers::start(&queue, "test", 1, worker, |_| {}, |()| {}).expect("threads");
         let job = Arc::new(());
         queue.submit(job.clone(), Full::Wait, false, |_| {}).expect("room");
         while queue.lock().in_hand == 0 {
@@ -537,23 +541,21 @@ mod tests {
     #[test]
     fn a_panic_costs_one_job() {
         let queue = Arc::new(OrderedQueue::new(4));
-        let panics = Arc::new(AtomicUsize::new(0));
-        let counted = panics.clone();
+        let panicked = Arc::new(Mutex::new(Vec::new()));
+        let told = panicked.clone();
         let worker = || {
             |job: u64| {
                 assert!(job != 2, "a job that panics");
                 job
             }
         };
-        let on_panic = move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-        };
-        let workers = Workers::start(&queue, "test", 1, worker, on_panic).expect("a thread");
+        let on_panic = move |job| told.lock().expect("not poisoned").push(job);
+        let workers = Workers::start(&queue, "test", 1, worker, |job| *job, on_panic).expect("a thread");
         for job in 1..=4 {
             queue.submit(job, Full::Wait, false, |_| {}).expect("open");
         }
         assert_eq!([queue.next(), queue.next(), queue.next()], [Some(1), Some(3), Some(4)]);
         drop(workers);
-        assert_eq!(panics.load(Ordering::Relaxed), 1);
+        assert_eq!(*panicked.lock().expect("not poisoned"), [2]);
     }
 }

@@ -17,7 +17,7 @@ pub enum Counter {
     BytesIn,
     /// Bytes given out.
     BytesOut,
-    /// Frames dropped here: no room in a leaky queue, or a worker that panicked.
+    /// Frames dropped here: no room in a leaky queue, or an encrypter's worker that panicked.
     Dropped,
     /// Frames whose counters have not come.
     Lost,
@@ -25,8 +25,10 @@ pub enum Counter {
     Reordered,
     /// Frames that came again.
     Replayed,
-    /// Frames and headers that did not verify.
+    /// Frames and headers that did not verify, and frames on which a decrypter's worker panicked.
     Rejected,
+    /// Times that a worker panicked, each of which costs a frame.
+    Panics,
     /// Backends whose place another had to take.
     BackendFailures,
     /// Times that a guard took what was to leave for plain.
@@ -35,7 +37,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter.
-    pub const ALL: [Counter; 11] = [
+    pub const ALL: [Counter; 12] = [
         Counter::FramesIn,
         Counter::FramesOut,
         Counter::BytesIn,
@@ -45,6 +47,7 @@ impl Counter {
         Counter::Reordered,
         Counter::Replayed,
         Counter::Rejected,
+        Counter::Panics,
         Counter::BackendFailures,
         Counter::GuardAlarms,
     ];
@@ -61,6 +64,7 @@ impl Counter {
             Counter::Reordered => "reordered",
             Counter::Replayed => "replayed",
             Counter::Rejected => "rejected",
+            Counter::Panics => "panics",
             Counter::BackendFailures => "backend-failures",
             Counter::GuardAlarms => "guard-alarms",
         }
@@ -78,6 +82,7 @@ impl Counter {
             Counter::Reordered => "chaosveil_reordered_total",
             Counter::Replayed => "chaosveil_replayed_total",
             Counter::Rejected => "chaosveil_rejected_total",
+            Counter::Panics => "chaosveil_panics_total",
             Counter::BackendFailures => "chaosveil_backend_failures_total",
             Counter::GuardAlarms => "chaosveil_guard_alarms_total",
         }

@@ -215,8 +215,16 @@ fn fail_on_a_full_pipe_or_disk_with_advice() {
     let Some(disk) = SmallDisk::mount(&place, 32 << 10) else { return };
     let (sealed, plain) = (disk.0.join("clip.cveil"), disk.0.join("back.mkv"));
     place.failed(place.decrypt(&place.path("clip.cveil"), &plain), code::MISSING, "back.mkv.partial");
+    assert!(!plain.exists(), "what is not whole has not its name");
     fs::remove_file(disk.0.join("back.mkv.partial")).expect("kept");
     place.failed(place.encrypt(&place.path("clip.mkv"), &sealed), code::MISSING, "clip.cveil.partial");
+    assert!(!sealed.exists(), "what is not whole has not its name");
+    let written = fs::read(disk.0.join("clip.cveil.partial")).expect("kept");
+    let clear = clips::tracks(&place.path("clip.mkv"));
+    let beginnings = clear.iter().flat_map(|track| &track.frames).filter_map(|frame| frame.bytes.first_chunk::<16>());
+    for beginning in beginnings {
+        assert!(!written.windows(16).any(|window| window == beginning), "a clear frame was written");
+    }
     let partial = place.path("kept.cveil");
     fs::copy(disk.0.join("clip.cveil.partial"), &partial).expect("kept");
     let whole =

@@ -12,6 +12,7 @@ mod classificationtext;
 mod classify;
 mod common;
 mod damage;
+mod fail_closed;
 mod flow;
 mod guard;
 mod key_request;
