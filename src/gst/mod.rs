@@ -25,7 +25,7 @@ mod first_channel;
 pub mod frameclassifier;
 mod guard;
 mod latency;
-mod metas;
+pub(crate) mod metas;
 mod runner;
 pub(crate) mod sealed_text;
 mod settings;
