@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use serde_json::Value;
@@ -23,6 +23,7 @@ pub struct Genuine {
     pub whole: Vec<u8>,
     /// What was sealed, by counter.
     pub sealed: BTreeMap<u64, Sealed>,
+    keys: OnceLock<Arc<StreamKeys>>,
 }
 
 /// Plaintexts of a frame or end record.
@@ -52,6 +53,15 @@ pub static PICTURES: LazyLock<Vec<GenuinePicture>> = LazyLock::new(|| {
 
 static VECTORS: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../tests/vectors/format.json")).expect("JSON"));
+
+/// Every stream header of the vectors.
+pub static HEADERS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let packets = STREAMS.iter().flat_map(|stream| stream.packets.iter());
+    let headers = packets.filter(|packet| packet.starts_with(STREAM_MAGIC)).cloned();
+    let groups = bytes(&VECTORS["key_groups"]["stream"]);
+    let len = RawStreamHeader::total_len(&groups).expect("genuine").expect("whole");
+    headers.chain([groups[..len].to_vec()]).collect()
+});
 
 /// An age identity that some key groups of the vectors are for.
 pub fn age_identity() -> &'static str {
@@ -87,6 +97,7 @@ impl Genuine {
             packets: Vec::new(),
             whole: Vec::new(),
             sealed: BTreeMap::new(),
+            keys: OnceLock::new(),
         }
     }
 
@@ -100,9 +111,12 @@ impl Genuine {
 
     /// Keys of the stream.
     pub fn keys(&self) -> Arc<StreamKeys> {
-        let mut reader = self.reader();
-        reader.header(&self.packets[0]).expect("genuine");
-        reader.keys().expect("open")
+        let open = || {
+            let mut reader = self.reader();
+            reader.header(&self.packets[0]).expect("genuine");
+            reader.keys().expect("open")
+        };
+        self.keys.get_or_init(open).clone()
     }
 }
 

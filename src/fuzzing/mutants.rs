@@ -157,9 +157,10 @@ fn one_picture(number: u64) -> bool {
             0 => plane[at] ^= 1 << random.below(8),
             1 => {
                 let other = &PICTURES[random.below(PICTURES.len() as u64) as usize].plane;
-                let end = at + random.below(80) as usize;
-                let range = at..end.min(plane.len()).min(other.len()).max(at);
-                plane[range.clone()].copy_from_slice(&other[range]);
+                let end = (at + random.below(80) as usize).min(plane.len()).min(other.len());
+                if at < end {
+                    plane[at..end].copy_from_slice(&other[at..end]);
+                }
             }
             _ => {
                 let row = picture.layout.planes()[0].row_bytes;
