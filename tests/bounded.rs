@@ -114,12 +114,11 @@ fn all() -> Vec<Hostile> {
         }),
         hostile("headers within headers", Key::Identity, 16, |number| {
             // Each 48 bytes begin a header that ends 60 kB later, in zeros that say that its description is empty.
-            let starts = (0..HEADER_BYTES / 48).map(|start| {
-                let mut start = header((number << 16) + start, 60_108, 1, &[0]);
-                start.truncate(48);
-                start
-            });
-            starts.collect::<Vec<_>>().concat()
+            let mut out = Vec::with_capacity(HEADER_BYTES);
+            for start in 0..HEADER_BYTES / 48 {
+                out.extend_from_slice(&header((number << 16) + start, 60_108, 1, &[0])[..48]);
+            }
+            out
         }),
         hostile("scrypt of log N 21", Key::Passphrase, 1000, |number| passphrase_header(number, 21)),
         hostile("scrypt of log N 63", Key::Passphrase, 1000, |number| passphrase_header(number, 63)),

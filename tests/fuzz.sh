@@ -77,12 +77,12 @@ turn() {
     cp -n fuzz/corpus/"$target"/* "$folder/inputs" 2>/dev/null || true
     cp -n "$work/seeds/$target"/* "$folder/inputs" || true
     TIMEFORMAT='%U %S'
-    times=$({ time "$work/bin/$target" "$folder/inputs" -max_total_time="$turn_seconds" -artifact_prefix="$folder/broken/" \
+    times=$({ time ASAN_OPTIONS=detect_leaks=$(leaks "$target") "$work/bin/$target" "$folder/inputs" -max_total_time="$turn_seconds" -artifact_prefix="$folder/broken/" \
         -malloc_limit_mb=64 -rss_limit_mb=2048 -timeout=20 -max_len="$(longest "$target")" -print_final_stats=1 \
         -detect_leaks="$(leaks "$target")" >"$log" 2>&1; } 2>&1) || status=$?
     ms=$(awk '{ printf "%d", ($1 + $2) * 1000 }' <<<"$times")
     jq -nc --argjson ms "$ms" --argjson status "$status" \
-        --argjson executions "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | grep . || echo 0)" \
+        --argjson executions "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1 | grep . || echo 0)" \
         --argjson edges "$(last_of cov "$log")" --argjson features "$(last_of ft "$log")" \
         '$ARGS.named' >>"$folder/turns.jsonl"
     say "$target: $((ms / 1000)) s, $(tail -n 1 "$folder/turns.jsonl")"
@@ -106,7 +106,7 @@ last_of() { sed -n "s/.* $1: \([0-9]*\).*/\1/p" "$2" | tail -n 1 | grep . || ech
 keep() {
     local target=$1 kept=$work/$1/kept
     rm -rf "$kept" && mkdir -p "$kept"
-    "$work/bin/$target" -set_cover_merge=1 "$kept" "$work/$target/inputs" -rss_limit_mb=2048 -timeout=20 \
+    ASAN_OPTIONS=detect_leaks=0 "$work/bin/$target" -set_cover_merge=1 "$kept" "$work/$target/inputs" -rss_limit_mb=2048 -timeout=20 \
         -max_len="$(longest "$target")" >"$work/$target/merge.log" 2>&1 || fail "the inputs of $target do not merge"
     rm -rf "fuzz/corpus/$target" && mkdir -p fuzz/corpus && cp -r "$kept" "fuzz/corpus/$target"
 }
