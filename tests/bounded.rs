@@ -114,9 +114,9 @@ fn all() -> Vec<Hostile> {
         }),
         hostile("headers within headers", Key::Identity, 16, |number| {
             // Each 48 bytes begin a header that ends 60 kB later, in zeros that say that its description is empty.
-            let mut out = Vec::with_capacity(HEADER_BYTES);
-            for start in 0..HEADER_BYTES / 48 {
-                out.extend_from_slice(&header((number << 16) + start, 60_108, 1, &[0])[..48]);
+            let mut out = header(0, 60_108, 1, &[0])[..48].repeat(HEADER_BYTES / 48);
+            for (start, bytes) in out.chunks_mut(48).enumerate() {
+                bytes[16..20].copy_from_slice(&((number << 16 | start) as u32).to_le_bytes());
             }
             out
         }),
