@@ -15,6 +15,14 @@ main() {
     trap 'rm -rf "$folder"' EXIT
     chaosveil keygen --preshared -o "$folder/psk.key" 2>/dev/null
     found=no
+    # Rust's own: of a value and of whether it is there the compiler tests either first, and then both.
+    cat >"$folder/rust.supp" <<'END'
+{
+   peeked-items-of-sorted-iterators
+   Memcheck:Cond
+   fun:*DedupSortedIter*
+}
+END
     local profile output
     for profile in hardened chaos aead; do
         for output in packets picture; do
@@ -33,7 +41,7 @@ check() {
     # valgrind knows no AVX-512, and tells programs so. Slices of GLib would hide what is freed.
     G_SLICE=always-malloc G_DEBUG=gc-friendly GST_REGISTRY_FORK=no valgrind --quiet --num-callers=40 \
         --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --xml=yes --xml-file="$log" \
-        --suppressions=/usr/share/glib-2.0/valgrind/glib.supp \
+        --suppressions=/usr/share/glib-2.0/valgrind/glib.supp --suppressions="$folder/rust.supp" \
         gst-launch-1.0 -q videotestsrc num-buffers="${option[frames]}" pattern=snow ! \
         video/x-raw,format=I420,width=64,height=48,framerate=25/1 ! chaosenc key-file="$folder/psk.key" "$@" ! \
         chaosdec key-file="$folder/psk.key" accept-profiles=hardened+aead+chaos ! fakesink sync=false >"$folder/out" 2>&1 ||
@@ -43,7 +51,7 @@ check() {
         /<\/error>/ && error ~ /libgstchaosveil/ { print error }' "$log")
     say "$name: $(grep -c '<error>' "$log" || true) errors, $(grep -c '<error>' <<<"$ours" || true) with the plugin in the stack"
     [[ -z $ours ]] || {
-        say "$ours"
+        grep -E '<(what|text|fn)>' <<<"$ours" >&2
         found=yes
     }
 }
