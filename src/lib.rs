@@ -24,6 +24,8 @@ pub mod chaos;
 pub mod cli;
 pub mod error;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod gst;
 #[cfg(feature = "nn")]
 pub mod nn;

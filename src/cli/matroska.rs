@@ -84,7 +84,7 @@ fn end_at(promised: u64, there: u64) -> End {
 }
 
 /// Where the segment ends that a file's first bytes announce.
-fn promised_end(mut start: &[u8]) -> Option<u64> {
+pub fn promised_end(mut start: &[u8]) -> Option<u64> {
     let len = start.len();
     loop {
         let element = Element::read(&mut start).ok()??;
@@ -98,7 +98,7 @@ fn promised_end(mut start: &[u8]) -> Option<u64> {
 }
 
 /// Walks from element to element, for where the segment's size is not told that of some element in it may be.
-fn walk(mut file: BufReader<impl Read + Seek>) -> io::Result<End> {
+pub fn walk(mut file: BufReader<impl Read + Seek>) -> io::Result<End> {
     let len = file.seek(io::SeekFrom::End(0))?;
     file.rewind()?;
     let (mut at, mut first) = (0, true);

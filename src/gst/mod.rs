@@ -26,7 +26,7 @@ pub mod frameclassifier;
 mod guard;
 mod key_request;
 mod latency;
-mod metas;
+pub(crate) mod metas;
 mod runner;
 pub(crate) mod sealed_text;
 mod settings;

@@ -40,7 +40,7 @@ const FORMAT_TIME: u32 = 3;
 
 impl Description {
     /// The plaintext of the description.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![1, 0];
         out.extend_from_slice(&self.track.to_le_bytes());
         out.extend_from_slice(&self.tracks.to_le_bytes());
@@ -55,7 +55,7 @@ impl Description {
     }
 
     /// Reads a verified plaintext.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Description> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Description> {
         let mut fields = Fields(bytes);
         if fields.u8()? != 1 {
             return Err(Error::Refused("unknown version of the description"));

@@ -83,7 +83,7 @@ impl FrameHeader {
     }
 
     /// The 64 bytes, with their MAC.
-    pub(super) fn encode(&self, keys: &StreamKeys) -> [u8; FRAME_HEADER_BYTES] {
+    pub(crate) fn encode(&self, keys: &StreamKeys) -> [u8; FRAME_HEADER_BYTES] {
         let mut out = [0; FRAME_HEADER_BYTES];
         out[..8].copy_from_slice(FRAME_MAGIC);
         out[8] = 1;

@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use age::secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::{
@@ -28,7 +27,8 @@ use crate::{Error, Result};
 #[derive(Default)]
 pub struct Identities {
     age: Vec<Box<dyn age::Identity + Send + Sync>>,
-    passphrase: Option<SecretString>,
+    /// Made once: age measures the machine for it, which takes longer than to refuse a header.
+    passphrase: Option<age::scrypt::Identity>,
     preshared: Option<Secret>,
     tried: Mutex<Tried>,
 }
@@ -87,7 +87,9 @@ impl Identities {
     /// # Errors
     /// [`Error::KeyFile`] if it cannot be read or is empty.
     pub fn set_passphrase_file(&mut self, path: &Path) -> Result<()> {
-        self.passphrase = Some(read_passphrase(path)?);
+        let mut identity = age::scrypt::Identity::new(read_passphrase(path)?);
+        identity.set_max_work_factor(limits::SCRYPT_LOG_N);
+        self.passphrase = Some(identity);
         Ok(())
     }
 
@@ -187,10 +189,8 @@ impl Identities {
     }
 
     fn unwrap_passphrase(&self, bytes: &[u8]) -> Result<Option<Secret>> {
-        let Some(passphrase) = &self.passphrase else { return Ok(None) };
-        let mut identity = age::scrypt::Identity::new(passphrase.clone());
-        identity.set_max_work_factor(limits::SCRYPT_LOG_N);
-        open_age(bytes, std::iter::once(&identity as &dyn age::Identity))
+        let Some(identity) = &self.passphrase else { return Ok(None) };
+        open_age(bytes, std::iter::once(identity as &dyn age::Identity))
     }
 }
 

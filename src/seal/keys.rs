@@ -80,9 +80,9 @@ pub struct StreamKeys {
     /// AEAD of the stream.
     pub aead: Aead,
     /// `H`, the hash of the HEAD.
-    pub(super) head_hash: [u8; 32],
+    pub(crate) head_hash: [u8; 32],
     /// Commitment to root and HEAD.
-    pub(super) commitment: [u8; 32],
+    pub(crate) commitment: [u8; 32],
     header: Secret,
     epochs: Mutex<Epochs>,
 }
@@ -122,7 +122,7 @@ impl StreamKeys {
     }
 
     /// MAC under the header key, 16 bytes.
-    pub(super) fn header_mac(&self, parts: &[&[u8]]) -> [u8; 16] {
+    pub(crate) fn header_mac(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut mac = [0; 16];
         mac.copy_from_slice(&keyed(&self.header, parts).as_bytes()[..16]);
         mac

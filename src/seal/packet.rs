@@ -48,7 +48,8 @@ pub type Offset = u64;
 /// A torn packet claims bytes of the packets after it. So a frame that no magic follows is opened on the spot before
 /// its length is believed; where the bytes end with it, it is told at once and kept until the next ones come, or the
 /// end does. Genuine headers, recorded and sent again before anything, would make a reader open whole frames for a
-/// hundred bytes each: what is opened here stays in proportion to what was received, the rest is taken for torn.
+/// hundred bytes each: what is opened here stays in proportion to what was received, the rest is taken for torn. So does
+/// what is verified of stream headers, which anybody can put into one another, one every fifty bytes.
 #[derive(Debug, Default)]
 pub struct PacketScanner {
     /// Bytes that are not yet dealt with.
@@ -65,10 +66,12 @@ pub struct PacketScanner {
     received: u64,
     /// Bytes that were opened because they looked torn.
     opened: u64,
+    /// Bytes of stream headers that were verified.
+    verified: u64,
 }
 
-/// Bytes opened for each byte received, over one frame.
-const OPENED_PER_BYTE: u64 = 2;
+/// Bytes opened, and bytes of stream headers verified, for each byte received, over one frame and one header.
+const WORK_PER_BYTE: u64 = 2;
 
 impl PacketScanner {
     /// Bytes met so far that belong to no packet.
@@ -84,8 +87,8 @@ impl PacketScanner {
     /// Forgets what is pending: after a flush.
     pub fn reset(&mut self) {
         let offset = self.offset + self.pending.len() as u64;
-        let (skipped, received, opened) = (self.skipped, self.received, self.opened);
-        *self = PacketScanner { skipped, offset, received, opened, ..PacketScanner::default() };
+        let PacketScanner { skipped, received, opened, verified, .. } = *self;
+        *self = PacketScanner { skipped, offset, received, opened, verified, ..PacketScanner::default() };
     }
 
     /// Takes the next bytes and tells everything that they complete.
@@ -150,9 +153,15 @@ impl PacketScanner {
 
     /// Whether a packet of so many bytes may be opened to see whether it is whole.
     fn may_open(&mut self, bytes: usize) -> bool {
-        let may = self.opened <= OPENED_PER_BYTE * self.received;
-        self.opened += if may { bytes as u64 } else { 0 };
-        may
+        in_proportion(&mut self.opened, self.received, bytes)
+    }
+
+    /// Verifies a whole stream header, unless too many were.
+    fn verify(&mut self, header: &[u8], verifier: &mut impl Verifier) -> Result<()> {
+        match in_proportion(&mut self.verified, self.received, header.len()) {
+            true => verifier.stream_header(header),
+            false => Err(Error::Refused("more stream headers than fit into what has come")),
+        }
     }
 
     fn discard(&mut self, bytes: usize) {
@@ -178,10 +187,16 @@ impl PacketScanner {
                     self.wanted = wanted;
                     return at;
                 }
-                Piece::Header(len) => {
-                    found(offset, Found::Header(&rest[..len]));
-                    len
-                }
+                Piece::Header(len) => match self.verify(&rest[..len], verifier) {
+                    Ok(()) => {
+                        found(offset, Found::Header(&rest[..len]));
+                        len
+                    }
+                    Err(error) => {
+                        found(offset, Found::Rejected(error));
+                        1
+                    }
+                },
                 Piece::Frame(header) => {
                     let (packet, after) = rest.split_at(header.packet_len());
                     let followed = after.is_empty() || may_be_magic(after);
@@ -210,9 +225,18 @@ impl PacketScanner {
     }
 }
 
+/// Whether so many bytes more may be worked on, and if so counts them.
+fn in_proportion(done: &mut u64, received: u64, bytes: usize) -> bool {
+    let may = *done <= WORK_PER_BYTE * received;
+    *done += if may { bytes as u64 } else { 0 };
+    may
+}
+
 /// What stands at a magic.
 enum Piece {
+    /// A whole stream header, not verified.
     Header(usize),
+    /// A whole frame whose header has verified.
     Frame(FrameHeader),
     /// More bytes are needed: so many in all, as far as can be told.
     Unfinished(usize),
@@ -227,10 +251,7 @@ impl Piece {
                 Err(error) => Piece::Rejected(error),
                 Ok(None) => Piece::Unfinished(bytes.len() + 1),
                 Ok(Some(len)) if bytes.len() < len => Piece::Unfinished(len),
-                Ok(Some(len)) => match verifier.stream_header(&bytes[..len]) {
-                    Ok(()) => Piece::Header(len),
-                    Err(error) => Piece::Rejected(error),
-                },
+                Ok(Some(len)) => Piece::Header(len),
             };
         }
         let Some(header) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else {
@@ -264,4 +285,52 @@ fn find_magic(bytes: &[u8]) -> usize {
         at += 1;
     }
     bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts what it is asked to verify, and takes none of it.
+    struct Refuse {
+        bytes: usize,
+        headers: usize,
+    }
+
+    impl Verifier for Refuse {
+        fn stream_header(&mut self, bytes: &[u8]) -> Result<()> {
+            self.bytes += bytes.len();
+            self.headers += 1;
+            Err(Error::WrongKey)
+        }
+
+        fn frame_header(&mut self, _: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
+            Err(Error::NotOurs)
+        }
+
+        fn opens(&mut self, _: &[u8]) -> bool {
+            false
+        }
+    }
+
+    /// Each 48 bytes begin a header of 60,108, whose description has its length where the next ones have zeros.
+    fn headers_within_headers(starts: usize) -> Vec<u8> {
+        let mut start = b"CVEILHDR\x01\x03\x01\x00".to_vec();
+        start.extend_from_slice(&60_028_u32.to_le_bytes());
+        start.resize(48, 0);
+        start.repeat(starts)
+    }
+
+    #[test]
+    fn headers_within_headers_cost_no_more_than_they_weigh() {
+        let stream = headers_within_headers(10_000);
+        for piece in [1000, 1 << 16, usize::MAX] {
+            let (mut scanner, mut refuse) = (PacketScanner::default(), Refuse { bytes: 0, headers: 0 });
+            stream.chunks(piece).for_each(|piece| scanner.push(piece, &mut refuse, |_, _| {}));
+            scanner.finish(&mut refuse, |_, _| {});
+            assert!(refuse.headers > 1, "they are headers, as far as the scanner can tell");
+            assert!(refuse.bytes <= 2 * stream.len() + 60_108, "{} bytes", refuse.bytes);
+            assert_eq!(scanner.skipped(), stream.len() as u64);
+        }
+    }
 }

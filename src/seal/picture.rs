@@ -41,7 +41,7 @@ impl PictureLayout {
         PictureLayout::with_extra_rows(frame, extra_rows)
     }
 
-    fn with_extra_rows(frame: FrameLayout, extra_rows: usize) -> Result<PictureLayout> {
+    pub(crate) fn with_extra_rows(frame: FrameLayout, extra_rows: usize) -> Result<PictureLayout> {
         let rows = u32::try_from(extra_rows).map_err(|_| Error::Refused("too many extra rows"))?;
         let cipher = frame.taller(rows)?;
         Ok(PictureLayout { frame, cipher, extra_rows })

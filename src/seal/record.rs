@@ -113,7 +113,7 @@ impl Record {
     }
 
     /// Reads a verified plaintext. Metas of unknown types are skipped.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Record> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         let mut fields = Fields(bytes);
         if fields.u8()? != 1 {
             return Err(Error::Refused("unknown version of the record"));

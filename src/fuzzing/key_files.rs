@@ -1,0 +1,61 @@
+//! Files of keys: read as every kind, and never shown.
+
+use std::{
+    fs::File,
+    io::{Seek, SeekFrom, Write},
+    os::fd::AsRawFd,
+    path::PathBuf,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use super::program::Program;
+use crate::{
+    Error, Result,
+    seal::{Identities, Recipients},
+};
+
+/// A file without a name.
+static FILE: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(tempfile::tempfile().expect("a temporary file")));
+
+/// `u8 which | content`.
+pub fn run(bytes: &[u8]) {
+    let mut program = Program(bytes);
+    let (which, content) = (program.byte() % 5, program.rest());
+    let mut file = FILE.lock().unwrap_or_else(PoisonError::into_inner);
+    file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).expect("a file");
+    file.write_all(content).expect("room for it");
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let (mut identities, mut recipients) = (Identities::default(), Recipients::default());
+    let read = match which {
+        0 => identities.add_file(&path),
+        1 => identities.set_preshared_file(&path),
+        2 => identities.set_passphrase_file(&path),
+        3 => recipients.add_file(&path),
+        _ => recipients.set_preshared_file(&path),
+    };
+    let is_empty = if which < 3 { identities.is_empty() } else { recipients.is_empty() };
+    assert!(read.is_err() || !is_empty, "a file without a key is refused");
+    if matches!(which, 1 | 4) {
+        assert_eq!(read.is_ok(), holds_preshared(content), "a pre-shared key file is one line of 64 digits");
+    }
+    assert_tells_nothing(&read, content);
+}
+
+/// Section 3 of the format once more.
+fn holds_preshared(content: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(content) else { return false };
+    let lines: Vec<_> = text.split('\n').map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
+    let [line] = lines[..] else { return false };
+    let Some(digits) = line.strip_prefix("CHAOSVEIL-PSK-1:") else { return false };
+    digits.len() == 64 && digits.chars().all(|digit| "0123456789abcdef".contains(digit))
+}
+
+/// An error names the file and what is wrong, and shows nothing of a line that could be a key.
+fn assert_tells_nothing(read: &Result<()>, content: &[u8]) {
+    let Err(Error::KeyFile { reason, .. }) = read else { return };
+    let secret = |line: &&[u8]| line.len() >= 24 && line.iter().any(u8::is_ascii_digit);
+    for line in content.split(|byte| *byte == b'\n').filter(secret) {
+        let shown = reason.as_bytes().windows(line.len()).any(|window| window == line);
+        assert!(!shown, "an error shows what is in a key file");
+    }
+}
