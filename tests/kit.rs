@@ -215,7 +215,7 @@ impl Checks {
         let fresh = self.reader.admit(header.counter) == Verdict::Fresh;
         match header.kind {
             _ if !fresh => self.reading.replayed += 1,
-            Kind::Frame if self.reader.description(record.description).is_none() => self.reading.refused += 1,
+            Kind::Frame if self.reader.description(record.description, header.epoch).is_none() => self.reading.refused += 1,
             Kind::Frame => {
                 self.reading.frames += 1;
                 let len = payload.len() as u32;

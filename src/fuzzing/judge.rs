@@ -77,7 +77,7 @@ fn release(genuine: &Genuine, check: &mut Check, told: &mut Vec<(FrameHeader, Ve
                 assert_sealed(genuine, &opened, &record, &out);
                 match check.reader.admit(opened.counter) {
                     // Its own stream header did not come through: what the bytes are is not known.
-                    _ if check.reader.description(record.description).is_none() => outcome.held_back += 1,
+                    _ if check.reader.description(record.description, opened.epoch).is_none() => outcome.held_back += 1,
                     Verdict::Fresh => {
                         assert!(check.last < Some(opened.counter), "released twice, or out of order");
                         check.last = Some(opened.counter);

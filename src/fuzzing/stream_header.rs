@@ -72,11 +72,12 @@ fn seal(genuine: &Genuine, head: &[u8], own: &RawStreamHeader, plaintext: &[u8])
     let (profile, aead) = (own.profile().expect("genuine"), own.aead().expect("genuine"));
     let keys = StreamKeys::derive(&Secret::new(genuine.root), head, own.stream_id(), profile, aead);
     let mut fixed =
-        [&keys.commitment[..], &0u64.to_le_bytes(), &(plaintext.len() as u32).to_le_bytes(), &[0; 4]].concat();
+        [&keys.commitment[..], &0u64.to_le_bytes(), &(plaintext.len() as u32).to_le_bytes(), &[0; 12]].concat();
     let mac = keys.header_mac(&[b"tail", &keys.head_hash, &fixed]);
     let aad = [&b"description"[..], &keys.head_hash, &fixed].concat();
     let mut sealed = plaintext.to_vec();
-    let tag = keys.seal(0, DESCRIPTION_INDEX, &aad, &mut sealed).expect("seals");
+    let epoch = keys.epoch(0).expect("the first");
+    let tag = epoch.seal(0, DESCRIPTION_INDEX, &aad, &mut sealed).expect("seals");
     fixed.extend_from_slice(&mac);
     [head, &fixed, &sealed, &tag].concat()
 }

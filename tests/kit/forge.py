@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 HERE = Path(__file__).resolve().parent
@@ -36,6 +37,7 @@ def fixed(label: str, length: int = 32) -> bytes:
 
 PSK, ROOT, STREAM_ID, RECORDING = fixed("psk"), fixed("root"), fixed("stream id", 16), fixed("recording", 16)
 FILE_KEY = fixed("file key", 16)
+CAMERA = Ed25519PrivateKey.from_private_bytes(fixed("camera"))
 READER = X25519PrivateKey.from_private_bytes(fixed("identity"))
 STRANGER = X25519PrivateKey.from_private_bytes(fixed("a stranger's identity"))
 
@@ -86,17 +88,27 @@ class Stream:
         self.head = head or writer.head(profile, aead, stream_id, groups or [own_group(stream_id=stream_id)])
         self.keys = layout.StreamKeys(root, self.head)
 
-    def header(self, counter: int = 0, plain: bytes | None = None) -> bytes:
-        return self.head + writer.tail(self.keys, counter, description() if plain is None else plain)
+    def header(self, counter: int = 0, plain: bytes | None = None, epoch: int = 0, camera=None) -> bytes:
+        plain = description() if plain is None else plain
+        return self.head + writer.tail(self.keys, counter, plain, epoch, camera)
 
-    def frame(self, counter: int, record: bytes | None = None, described: int = 0) -> writer.SealedFrame:
-        return writer.frame(self.keys, counter, payload(counter), record or writer.Record(described).pack())
+    def signed_header(self, signed: bytes, flipped: bool = False) -> bytes:
+        """The first header, with a signature of the camera that is good for `signed`, perhaps but for its last bit."""
+        plain = description()
+        fixed = self.keys.commitment + struct.pack("<QIIII", 0, len(plain) + layout.SIGNATURE, 0, layout.SIGNATURE, 0)
+        signature = CAMERA.sign(self.keys.signed_by_camera(fixed, signed))
+        plain += CAMERA.public_key().public_bytes_raw() + (flip(signature, -1) if flipped else signature)
+        sealed = self.keys.epoch(0).seal(0, layout.DESCRIPTION_INDEX, plain, self.keys.description_aad(fixed))
+        return self.head + fixed + self.keys.tail_mac(fixed) + sealed
+
+    def frame(self, counter: int, record: bytes | None = None, described: int = 0, epoch: int = 0) -> writer.SealedFrame:
+        return writer.frame(self.keys, counter, payload(counter), record or writer.Record(described).pack(), epoch=epoch)
 
     def packet(self, counter: int, **how) -> bytes:
         return self.frame(counter, **how).packet()
 
-    def end(self, counter: int, frames: int, described: int = 0) -> bytes:
-        return writer.end_record(self.keys, counter, described, frames).packet()
+    def end(self, counter: int, frames: int, described: int = 0, epoch: int = 0) -> bytes:
+        return writer.end_record(self.keys, counter, described, frames, epoch).packet()
 
     def claimed(self, packet: bytes, at: int, value: bytes) -> bytes:
         """The packet with a field of its header changed, under a MAC that holds."""
@@ -106,8 +118,8 @@ class Stream:
     def retold(self, header: bytes, at: int, value: bytes) -> bytes:
         """The stream header with a field of its TAIL changed, under a MAC that holds."""
         start = len(self.head)
-        tail = put(header[start : start + 48], at, value)
-        return header[:start] + tail + self.keys.tail_mac(tail) + header[start + 64 :]
+        tail = put(header[start : start + layout.TAIL_MACED], at, value)
+        return header[:start] + tail + self.keys.tail_mac(tail) + header[start + layout.TAIL_FIXED :]
 
 
 def payload(counter: int) -> bytes:
@@ -157,6 +169,11 @@ def sound():
     later = GOOD.header(2, description("audio/x-opus"))
     data = HEADER_PACKET + ONE + later + GOOD.packet(3, described=2) + GOOD.end(4, 2, 2)
     yield Case("sound-new-description", "none", SUCCESS, data, frames(1, 3))
+    for name, fault, camera in (("sound-epochs", "none: two later epochs", None), ("sound-signed", "none: signed", CAMERA)):
+        data = GOOD.header(camera=camera) + ONE + GOOD.header(2, epoch=1, camera=camera)
+        data += GOOD.packet(3, described=2, epoch=1) + GOOD.header(4, epoch=1024, camera=camera)
+        data += GOOD.packet(5, described=4, epoch=1024) + GOOD.end(6, 3, 4, 1024)
+        yield Case(name, fault, SUCCESS, data, frames(1, 3, 5))
     data = HEADER_PACKET + ONE + GOOD.packet(1 << 40) + GOOD.end((1 << 40) + 1, 2)
     yield Case("sound-gap-of-counters", "none: gaps alone are no damage", SUCCESS, data, frames(1, 1 << 40))
     data = HEADER_PACKET + ONE + GOOD.end(2, 1) + THREE + GOOD.end(4, 2)
@@ -198,7 +215,7 @@ def headers():
     yield case("head-length-39", "a head shorter than its fields", put(sound, 12, struct.pack("<I", 39)))
     yield case("head-length-2-32", "a head of 2^32 - 1 bytes", put(sound, 12, b"\xff" * 4))
     yield case("head-length-65537", "a head of 65,537 bytes", put(sound, 12, struct.pack("<I", 65_537)))
-    yield case("description-2-32", "a description of 2^32 - 1 bytes", put(sound, tail + layout.TAIL_FIXED - 24, b"\xff" * 4))
+    yield case("description-2-32", "a description of 2^32 - 1 bytes", put(sound, tail + 40, b"\xff" * 4))
     yield of_head("no-key-groups", "no key groups are told", 36, b"\0\0")
     yield of_head("65-key-groups", "65 key groups are told", 36, b"\x41\0")
     yield of_head("key-group-too-long", "a key group that passes the end of the HEAD", 42, b"\xff\xff")
@@ -214,8 +231,21 @@ def headers():
     yield case("description-flipped", "a bit of the sealed description", sealed + ONE + TWO + THREE + END)
     tagged = flip(HEADER_PACKET, -1)
     yield case("description-tag", "a bit of the description's tag", tagged + ONE + TWO + THREE + END)
-    signed = GOOD.retold(HEADER_PACKET, layout.TAIL_FIXED - 20, struct.pack("<I", 64))
-    yield case("signature", "a signature is told, under a MAC that holds", signed + ONE + TWO + THREE + END)
+    for name, fault, at, value in (
+        ("signature-length", "a signature of 64 bytes is told", 48, struct.pack("<I", 64)),
+        ("signature-absent", "a signature is told and is none", 48, struct.pack("<I", layout.SIGNATURE)),
+        ("tail-reserved", "a reserved byte of the TAIL", 52, b"\1"),
+        ("header-epoch", "an epoch beyond the last one", 44, struct.pack("<I", layout.MAX_EPOCH + 1)),
+        ("header-other-epoch", "another epoch than the description was sealed in", 44, b"\1"),
+    ):
+        retold = GOOD.retold(HEADER_PACKET, at, value)
+        yield case(name, fault + ", under a MAC that holds", retold + ONE + TWO + THREE + END)
+    for name, fault, plain in (
+        ("signature-of-other-text", "a camera's signature of another description", description(track=1, tracks=2)),
+        ("signature-flipped", "a camera's signature with a bit flipped", None),
+    ):
+        signed = GOOD.signed_header(plain or description(), flipped=plain is None)
+        yield case(name, fault, signed + ONE + TWO + THREE + END)
     for name, fault, plain in (
         ("description-version", "a description of version 2", put(description(), 0, b"\2")),
         ("description-reserved", "a reserved byte of the description", put(description(), 1, b"\1")),
@@ -253,6 +283,9 @@ def packets():
     yield case("frame-profile", "a frame of another profile, under a MAC that holds", GOOD.claimed(TWO, 10, bytes([HARDENED])))
     yield case("frame-reserved", "a reserved byte of the frame header, under a MAC that holds", GOOD.claimed(TWO, 11, b"\1"))
     yield case("frame-epoch", "a frame that tells another epoch than it was sealed in", GOOD.claimed(TWO, 12, b"\1\0\0\0"))
+    yield case("frame-epoch-of-no-description", "a frame of another epoch than its description", GOOD.packet(2, epoch=1))
+    beyond = struct.pack("<I", layout.MAX_EPOCH + 1)
+    yield case("frame-epoch-beyond", "a frame of an epoch beyond the last one, under a MAC that holds", GOOD.claimed(TWO, 12, beyond))
     yield case("frame-counter", "a frame under another counter than it was sealed with", GOOD.claimed(TWO, 32, b"\x63"))
     yield case("frame-2-32", "a payload of 2^32 - 1 bytes is told", GOOD.claimed(TWO, 40, b"\xff" * 4))
     yield case("frame-512-mib", "a payload of 512 MiB is told, which is allowed, and does not come", GOOD.claimed(TWO, 40, b"\0\0\0\x20"))
