@@ -68,6 +68,8 @@ pub struct StreamKeys {
     /// Commitment to root and HEAD.
     pub(super) commitment: [u8; 32],
     header: Secret,
+    /// Of which every index packet's own key is made.
+    index: Secret,
     seal: LessSafeKey,
     chaos: Secret,
     mac: Secret,
@@ -85,6 +87,7 @@ impl StreamKeys {
             head_hash,
             commitment: *derive("commitment").bytes(),
             header: derive("header"),
+            index: derive("index"),
             seal: aead_key(aead, &derive("seal")),
             chaos: derive("chaos"),
             mac: derive("mac"),
@@ -113,6 +116,37 @@ impl StreamKeys {
         let parts: [&[u8]; 5] =
             [&self.stream_id, &epoch.to_le_bytes(), &counter.to_le_bytes(), &segments.to_le_bytes(), authenticator];
         FrameKey::new(*keyed(&self.chaos, &parts).as_bytes())
+    }
+
+    /// Seals the content of an index packet in place, under the key that its salt makes, and returns the tag.
+    pub(super) fn seal_index(&self, salt: &[u8; 32], aad: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG_BYTES]> {
+        let tag = self
+            .index_key(salt)
+            .seal_in_place_separate_tag(nonce(0, 0), lc::Aad::from(aad), bytes)
+            .map_err(|_| Error::Refused("the AEAD refused to seal"))?;
+        let mut out = [0; TAG_BYTES];
+        out.copy_from_slice(tag.as_ref());
+        Ok(out)
+    }
+
+    /// Opens the content of an index packet into `out` of the same length.
+    pub(super) fn open_index(
+        &self,
+        salt: &[u8; 32],
+        aad: &[u8],
+        sealed: &[u8],
+        tag: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        self.index_key(salt)
+            .open_separate_gather(nonce(0, 0), lc::Aad::from(aad), sealed, tag, out)
+            .map_err(|_| Error::Forged("an index does not match its tag"))
+    }
+
+    /// Used once: every index packet has a salt of its own.
+    fn index_key(&self, salt: &[u8; 32]) -> LessSafeKey {
+        let context = format!("chaosveil v1 index packet {} {}", self.aead.name(), self.profile.name());
+        aead_key(self.aead, &derived(&context, &[self.index.bytes(), salt]))
     }
 
     /// Seals in place and returns the tag.
@@ -225,6 +259,7 @@ mod tests {
             assert_eq!(keys.head_hash, array("h"));
             assert_eq!(keys.commitment, array("commitment"));
             assert_eq!(*keys.header.bytes(), array("k_hdr"));
+            assert_eq!(*keys.index.bytes(), array("k_index"));
             let epoch = &vector["epochs"][0];
             assert_eq!(keys.chaos.bytes()[..], vector_bytes(&epoch["k_chaos"]));
             assert_eq!(keys.mac.bytes()[..], vector_bytes(&epoch["k_mac"]));

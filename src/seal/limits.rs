@@ -16,6 +16,12 @@ pub const RECORD_BYTES: usize = 65_535;
 pub const LABEL_BYTES: usize = 255;
 /// Streams that one file may interleave.
 pub const STREAMS: usize = 256;
+/// Points of a stream's index.
+pub const INDEX_POINTS: usize = 65_536;
+/// Descriptions of a stream's index.
+pub const INDEX_DESCRIPTIONS: usize = 4_096;
+/// Bytes of all index packets of a file.
+pub const INDEX_BYTES: u64 = 67_108_864;
 
 /// AEAD invocations of a writer under one key: the count that NIST SP 800-38D, section 8.3, sets for one key.
 pub const EPOCH_INVOCATIONS: u64 = 1 << 32;
