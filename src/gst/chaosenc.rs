@@ -18,7 +18,9 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
     alarm::Alarm,
-    encrypter::{self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter},
+    encrypter::{
+        self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, Place, Ready, SharedEncrypter, SharedIndex,
+    },
     guard::Guard,
     latency::{self, Latency},
     runner::{Events, Runner, lock},
@@ -59,6 +61,7 @@ struct Settings {
     recording: Option<String>,
     guard: bool,
     guard_interval: gst::ClockTime,
+    keep_index: bool,
     /// In place of the real one.
     #[cfg(test)]
     backend: Option<Arc<dyn Backend>>,
@@ -80,6 +83,7 @@ impl Default for Settings {
             tracks: 1,
             recording: None,
             guard: false,
+            keep_index: false,
             guard_interval: 100 * gst::ClockTime::MSECOND,
             #[cfg(test)]
             backend: None,
@@ -358,6 +362,18 @@ mod imp {
             lock(&self.imp().settings).given = Some(recipients);
         }
 
+        /// Notes where the stream can be entered: for who writes the file, and tells [`ChaosEnc::index`] where in it
+        /// the packets stand.
+        pub(crate) fn keep_index(&self) {
+            lock(&self.imp().settings).keep_index = true;
+        }
+
+        /// The index of the run that has been started.
+        pub(crate) fn index(&self) -> Option<SharedIndex> {
+            let (encrypter, _) = self.imp().parts()?;
+            encrypter::serial(&encrypter).index()
+        }
+
         /// Lets a test break the stage.
         #[cfg(test)]
         pub(crate) fn run_stage_on(&self, backend: Arc<dyn Backend>) {
@@ -397,7 +413,10 @@ mod imp {
             let (profile, aead) = (settings.profile.into(), settings.aead.into());
             let recipients = settings.recipients()?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
-            let encrypter = Encrypter::new(writer, profile, settings.place()?)?;
+            let mut encrypter = Encrypter::new(writer, profile, settings.place()?)?;
+            if settings.keep_index {
+                encrypter.keep_index();
+            }
             let (keys, engine) = (encrypter.keys(), settings.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
             self.latency.begin();

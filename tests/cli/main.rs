@@ -9,6 +9,7 @@ mod clips;
 #[cfg(feature = "nn")]
 mod comparison;
 mod damage;
+mod excerpts;
 mod failures;
 mod labels;
 mod pictures;
