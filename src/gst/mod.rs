@@ -5,7 +5,7 @@
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
 //! meta that says so, and `classificationtext` makes text of it. `guard` looks at what `chaosenc` is about to push, `watch`
 //! is its network, `alarm` what both raise. `chaosfault` is a bad line for tests, `faults` what happens on it. `runner` is
-//! what encrypter and decrypter do alike, `video` and `metas` translate
+//! what encrypter and decrypter do alike, `seeking` what a player's seek in a file becomes, `video` and `metas` translate
 //! between GStreamer's terms and this crate's. Read next: `runner`, `encrypter`.
 
 mod alarm;
@@ -28,6 +28,7 @@ mod latency;
 mod metas;
 mod runner;
 pub(crate) mod sealed_text;
+mod seeking;
 mod settings;
 mod stats;
 mod typefind;
