@@ -32,6 +32,7 @@ fn no_vector_is_missing() {
         ("epochs", 6),
         ("truncations", 42),
         ("damage", 134),
+        ("indexes", 84),
         ("pictures", 11),
         ("layouts", 5),
     ] {
@@ -564,6 +565,31 @@ fn without_surplus(mut plane: Vec<u8>, surplus: usize, extra_rows: usize) -> Vec
     [&plane[..], &trailer[..20], &(extra_rows as u32).to_le_bytes()].concat()
 }
 
+#[test]
+fn indexes_are_opened_or_refused_and_stepped_over() {
+    let vectors = vectors();
+    for vector in &vectors.indexes {
+        let stream = vectors.streams.iter().find(|stream| stream.name == vector.stream).expect("its stream");
+        let whole = stream.whole();
+        let mut reader = reader(stream.stream.identities());
+        reader.header(&stream.packets[0].packet.0).expect("opens");
+        let keys = reader.keys().expect("a stream");
+        let packet = &vector.packet.0;
+        let context = format!("{}, {}", vector.stream, vector.case);
+        let expected = vector.index.as_ref().map(IndexFields::index);
+        assert_eq!(Index::open(packet, &keys).ok(), expected, "{context}");
+        assert_eq!(Index::find(&[&whole[..], packet].concat(), &keys), expected, "{context}");
+        for chunk in [1, 100, 10_000] {
+            let reading = read(&stream.stream, &[&whole[..], packet].concat(), chunk);
+            assert!(reading.intact(), "{context} in pieces of {chunk}");
+        }
+        let mut flipped = packet.clone();
+        let bit = flipped.len() * 5 / 3 % (8 * flipped.len());
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(Index::open(&flipped, &keys).is_err(), "{context}, bit {bit}");
+    }
+}
+
 // -- reading -------------------------------------------------------------------------------------------------------
 
 fn reader(identities: Identities) -> StreamReader {
@@ -616,6 +642,10 @@ impl Verifier for Shared<'_> {
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         self.0.borrow().frame(bytes)
+    }
+
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        self.0.borrow().index_header(bytes)
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {

@@ -177,8 +177,8 @@ fn read(entry: &Entry) -> Reading {
     let (mut scanner, mut told) = (PacketScanner::default(), Vec::new());
     let mut note = |_, found: Found| match found {
         Found::Frame(header, packet) => told.push(Some((header, packet.to_vec()))),
-        Found::Rejected(_) => told.push(None),
-        Found::Header(_) => {}
+        Found::Rejected(_) | Found::BadIndex => told.push(None),
+        Found::Header(_) | Found::Index(_) => {}
     };
     // In pieces, so that one packet lies in several.
     for piece in bytes.chunks(111) {
@@ -215,7 +215,9 @@ impl Checks {
         let fresh = self.reader.admit(header.counter) == Verdict::Fresh;
         match header.kind {
             _ if !fresh => self.reading.replayed += 1,
-            Kind::Frame if self.reader.description(record.description, header.epoch).is_none() => self.reading.refused += 1,
+            Kind::Frame if self.reader.description(record.description, header.epoch).is_none() => {
+                self.reading.refused += 1
+            }
             Kind::Frame => {
                 self.reading.frames += 1;
                 let len = payload.len() as u32;
@@ -239,6 +241,10 @@ impl Verifier for Checks {
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         self.reader.frame(bytes)
+    }
+
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        self.reader.index_header(bytes)
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {

@@ -6,8 +6,8 @@ use super::packets::PacketReader;
 use crate::{
     Error, Result,
     seal::{
-        Aead, FRAME_HEADER_BYTES, FrameHeader, GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, Kind, Offset,
-        Profile, RawStreamHeader, Verifier, limits,
+        Aead, FRAME_HEADER_BYTES, FrameHeader, GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, INDEX_HEADER_BYTES,
+        IndexHeader, Kind, Offset, Profile, RawStreamHeader, Verifier, limits,
     },
 };
 
@@ -114,6 +114,14 @@ impl Verifier for Claims {
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         let header = FrameHeader::claimed(bytes)?;
+        match self.streams.contains_key(&header.stream_id) {
+            true => Ok(header),
+            false => Err(Error::OtherStream),
+        }
+    }
+
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        let header = IndexHeader::claimed(bytes)?;
         match self.streams.contains_key(&header.stream_id) {
             true => Ok(header),
             false => Err(Error::OtherStream),

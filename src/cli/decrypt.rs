@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     io::Read,
     path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
 };
 
 use clap::ArgGroup;
@@ -14,10 +15,13 @@ use super::{
     container::{self, Container},
     endpoint::{self, Form, Input, Output},
     error::Failure,
+    excerpt::{Excerpt, Span},
     folder,
     key_files::IdentityArguments,
     matroska::Extent,
+    moment::Moment,
     output::{self, PartialFile},
+    packet_file::PacketFile,
     picture_file::{self, Opened},
     picture_type::{self, PictureType},
     sealing::{BackendArgument, Opening, warn_of_trouble},
@@ -31,7 +35,7 @@ use super::{
 ///
 /// OUTPUT's extension says what is made. A picture: the type that was sealed returns the identical file, another one is
 /// decoded, in as much as that type can hold. A video: a container for its tracks, as they were sealed. To stdout goes
-/// the picture that was sealed, or with `--to mkv` a video.
+/// the picture that was sealed, or with `--output-form mkv` a video.
 ///
 /// Raw frames go into .mkv, losslessly compressed by FFV1, in a format that has the same samples: of 4:2:0 in I420
 /// (NV12, YV12, ...), 4:2:2 in Y42B (YUY2, UYVY, ...), 4:4:4 in Y444, 4:1:1 in Y41B, 4:1:0 in YUV9, RGB in BGRx or BGRA,
@@ -56,10 +60,17 @@ pub struct Decrypt {
     backend: BackendArgument,
     /// What INPUT is, where its content shall not tell
     #[arg(long, value_name = "FORM")]
-    from: Option<Form>,
+    input_form: Option<Form>,
     /// What to make, where OUTPUT is `-`
     #[arg(long, value_name = "FORM")]
-    to: Option<Form>,
+    output_form: Option<Form>,
+    /// Decrypt a sealed video from this moment on: 90, 1:30 or 00:01:30.500. Its output begins with the last picture at
+    /// or before it that can be decoded by itself
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    from: Option<Moment>,
+    /// Decrypt a sealed video up to this moment
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    to: Option<Moment>,
     /// Leave out every track that is no video; without this a track that OUTPUT cannot hold is an error
     #[arg(long)]
     video_only: bool,
@@ -102,7 +113,7 @@ impl Decrypt {
             input.refuse_as_output(path)?;
         }
         if let Input::Folder(from) = &input {
-            self.refuse_video_only("a folder")?;
+            self.refuse_video_options("a folder")?;
             return match &output {
                 Output::Path(to) => self.folder(opening, from, to),
                 Output::Stdout => {
@@ -116,23 +127,23 @@ impl Decrypt {
         }
         match target {
             Target::Picture(kind) => {
-                self.refuse_video_only("a picture")?;
+                self.refuse_video_options("a picture")?;
                 self.picture_of(opening, &input, kind, &output)
             }
             Target::Video(container) => self.video_of(opening, &input, container, &output),
         }
     }
 
-    /// What to make: the extension of a file, or `--to`.
+    /// What to make: the extension of a file, or `--output-form`.
     fn target(&self, output: &Output) -> Result<Target, Failure> {
-        match (output, self.to) {
+        match (output, self.output_form) {
             (Output::Stdout, None) => Ok(Target::Picture(None)),
             (Output::Stdout, Some(Form::Png)) => Ok(Target::Picture(Some(picture_type::PNG))),
             (Output::Stdout, Some(Form::Mkv)) => Ok(Target::Video(container::MATROSKA)),
             (Output::Stdout, Some(Form::Cveil)) => Err(Failure::usage("decrypting does not make packets")
-                .advise("give --to png or --to mkv, or leave --to out for the picture that was sealed")),
+                .advise("give --output-form png or --output-form mkv, or leave --output-form out for the picture that was sealed")),
             (Output::Path(_), Some(_)) => {
-                Err(Failure::usage("OUTPUT's name says what to make, not --to").advise("leave --to out"))
+                Err(Failure::usage("OUTPUT's name says what to make, not --output-form").advise("leave --output-form out"))
             }
             (Output::Path(path), None) => match (PictureType::of_path(path), Container::of_path(path)) {
                 (Some(kind), _) => Ok(Target::Picture(Some(kind))),
@@ -146,10 +157,22 @@ impl Decrypt {
         }
     }
 
-    fn refuse_video_only(&self, what: &str) -> Result<(), Failure> {
-        match self.video_only {
-            true => Err(Failure::usage(format!("{what} is no video: --video-only means nothing to it"))),
-            false => Ok(()),
+    fn refuse_video_options(&self, what: &str) -> Result<(), Failure> {
+        let named = [(self.video_only, "--video-only"), (self.from.is_some(), "--from"), (self.to.is_some(), "--to")];
+        match named.iter().find(|(given, _)| *given) {
+            Some((_, name)) => Err(Failure::usage(format!("{what} is no video: {name} means nothing to it"))),
+            None => Ok(()),
+        }
+    }
+
+    fn span(&self) -> Result<Option<Span>, Failure> {
+        let span = Span { from: self.from, to: self.to };
+        match span {
+            Span { from: None, to: None } => Ok(None),
+            Span { from, to: Some(to) } if from.unwrap_or(Moment(0)) >= to => {
+                Err(Failure::usage("--to is not after --from").advise("name a later moment"))
+            }
+            span => Ok(Some(span)),
         }
     }
 
@@ -181,7 +204,7 @@ impl Decrypt {
         output: &Output,
     ) -> Result<(), Failure> {
         let name = input.name();
-        let job = VideoDecrypt {
+        let mut job = VideoDecrypt {
             opening,
             backend: &self.backend,
             name: &name,
@@ -190,13 +213,35 @@ impl Decrypt {
             bytes: input.file().and_then(|path| path.metadata().ok()).map(|file| file.len()),
             container,
             video_only: self.video_only,
+            excerpt: None,
             salvage: self.salvage,
             force: self.force,
         };
+        if let Some(span) = self.span()? {
+            return self.excerpt_of(&mut job, span, input, output);
+        }
         match self.video_source(input)? {
             Sealed::Packets(source) => job.packets(source, output),
             Sealed::Pictures(source, extent) => job.pictures(source, &extent, output),
         }
+    }
+
+    fn excerpt_of(&self, job: &mut VideoDecrypt, span: Span, input: &Input, output: &Output) -> Result<(), Failure> {
+        let only_files =
+            || Failure::usage("--from and --to take a part of a .cveil file").advise("decrypt INPUT as a whole");
+        let Input::File(path) = input else { return Err(only_files()) };
+        if self.input_form.unwrap_or(Form::of_content(&endpoint::peek(job.name, endpoint::open(path)?)?.0))
+            != Form::Cveil
+        {
+            return Err(only_files());
+        }
+        let mut file = PacketFile::open(path, job.opening)?;
+        let excerpt = Excerpt::find(&mut file, span)?;
+        let (source, read) = (ByteSource::of_read(file.part(excerpt.bytes.clone())?), file.read_bytes());
+        job.excerpt = Some(excerpt);
+        let done = job.packets(source, output);
+        eprintln!("chaosveil: {} of {} bytes of {} have been read", read.load(Relaxed), file.len(), job.name);
+        done
     }
 
     /// A camera gives pictures, perhaps cipher pictures; other addresses give packets unless told otherwise. Of files
@@ -208,7 +253,7 @@ impl Decrypt {
                 .advise(format!("name an OUTPUT that ends in one of {}", PictureType::extensions()))
         };
         if let Input::Uri(uri) = input {
-            return Ok(match (uri.strip_prefix("v4l2://"), self.from) {
+            return Ok(match (uri.strip_prefix("v4l2://"), self.input_form) {
                 (Some(device), _) => {
                     let camera = Camera { device: device.to_owned(), ..Camera::default() };
                     Sealed::Pictures(VideoSource::Camera(camera), Extent::Endless)
@@ -224,7 +269,7 @@ impl Decrypt {
             }
             _ => endpoint::peek(&name, std::io::stdin()).map(|(start, rest)| (start, Box::new(rest) as _))?,
         };
-        match (self.from.unwrap_or(Form::of_content(&start)), input.file()) {
+        match (self.input_form.unwrap_or(Form::of_content(&start)), input.file()) {
             (Form::Png, _) => Err(is_picture()),
             (Form::Cveil, _) => Ok(Sealed::Packets(ByteSource::of_read(source))),
             // Some containers are not read from front to back: by its name the file is open to seeking.
@@ -243,7 +288,7 @@ impl Decrypt {
         let source = CountedRead { source, bytes: &mut summary.bytes_in };
         let started = std::time::Instant::now();
         let opened =
-            match self.from.unwrap_or(Form::of_content(&start)) {
+            match self.input_form.unwrap_or(Form::of_content(&start)) {
                 Form::Cveil => picture_file::open(opening, name, source),
                 Form::Png => cipher_picture::open(opening, name, &endpoint::read_frame(name, source)?),
                 Form::Mkv => Err(Failure::usage(format!("{name} is a video, not a picture"))
@@ -288,8 +333,9 @@ impl Decrypt {
     }
 
     fn folder(&self, opening: &Opening, from: &Path, to: &Path) -> Result<(), Failure> {
-        if self.to.is_some() {
-            return Err(Failure::usage("the names in a folder say what to make, not --to").advise("leave --to out"));
+        if self.output_form.is_some() {
+            return Err(Failure::usage("the names in a folder say what to make, not --output-form")
+                .advise("leave --output-form out"));
         }
         let mut summary = Summary::start();
         let files = folder::files(from)?;

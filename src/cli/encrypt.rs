@@ -37,7 +37,7 @@ use super::{
 /// `.mkv`, from a video: a cipher video of the decoded frames through the lossless codec FFV1, for the formats I420,
 /// Y42B, Y444, Y41B, YUV9, GRAY8 and GRAY16_LE; it has no end record, and holds no other tracks.
 ///
-/// For a folder OUTPUT is a folder. `--to cveil` makes `a.jpg.cveil` of `a.jpg`; `--to png` makes `a.jpg.png` of
+/// For a folder OUTPUT is a folder. `--output-form cveil` makes `a.jpg.cveil` of `a.jpg`; `--output-form png` makes `a.jpg.png` of
 /// `a.jpg` and `b.png` of `b.png`. Folders in it are entered, names that start with a dot left out.
 #[derive(clap::Args)]
 pub struct Encrypt {
@@ -47,10 +47,10 @@ pub struct Encrypt {
     video: VideoArguments,
     /// What INPUT is, where its name and content shall not tell: a video (mkv) or a picture (png)
     #[arg(long, value_name = "FORM")]
-    from: Option<Form>,
+    input_form: Option<Form>,
     /// What to make, where OUTPUT is a folder or `-`
     #[arg(long, value_name = "FORM")]
-    to: Option<Form>,
+    output_form: Option<Form>,
     /// Overwrite OUTPUT
     #[arg(long)]
     force: bool,
@@ -82,13 +82,13 @@ impl Encrypt {
         match (input, &output) {
             (Input::Folder(from), Output::Path(to)) => match self.is_picture(true)? {
                 true => self.folder(sealing, &from, to, form),
-                false => Err(Failure::usage("a folder holds pictures, no video").advise("leave --from out")),
+                false => Err(Failure::usage("a folder holds pictures, no video").advise("leave --input-form out")),
             },
             (Input::Folder(_), Output::Stdout) => {
                 Err(Failure::usage("a folder does not go to stdout").advise("name a folder as OUTPUT"))
             }
             (Input::Uri(_), _) if self.is_picture(false)? => {
-                Err(Failure::usage("an address gives a video, no picture").advise("leave --from out"))
+                Err(Failure::usage("an address gives a video, no picture").advise("leave --input-form out"))
             }
             (Input::Uri(uri), _) => {
                 let camera = self.video.camera(&uri)?;
@@ -99,7 +99,7 @@ impl Encrypt {
         }
     }
 
-    /// What to make: the extension of a file, or `--to`.
+    /// What to make: the extension of a file, or `--output-form`.
     fn form(&self, input: &Input, output: &Output) -> Result<Form, Failure> {
         let by_name = match output {
             Output::Path(path) if !matches!(input, Input::Folder(_)) => Some(Form::of_path(path).ok_or_else(|| {
@@ -108,12 +108,13 @@ impl Encrypt {
             })?),
             _ => None,
         };
-        match (by_name, self.to) {
+        match (by_name, self.output_form) {
             (Some(named), Some(asked)) if named != asked => {
-                Err(Failure::usage("--to asks for something else than OUTPUT's extension").advise("leave --to out"))
+                Err(Failure::usage("--output-form asks for something else than OUTPUT's extension")
+                    .advise("leave --output-form out"))
             }
             (None, None) => Err(Failure::usage("a folder or stdout does not say what to make")
-                .advise("give --to cveil, --to png or --to mkv")),
+                .advise("give --output-form cveil, --output-form png or --output-form mkv")),
             (named, asked) => Ok(named.or(asked).unwrap_or(Form::Cveil)),
         }
     }
@@ -143,12 +144,14 @@ impl Encrypt {
         self.video(sealing, name, source, output, form)
     }
 
-    /// Whether INPUT is a picture: `--from` says so, or else INPUT itself.
+    /// Whether INPUT is a picture: `--input-form` says so, or else INPUT itself.
     fn is_picture(&self, by_itself: bool) -> Result<bool, Failure> {
-        match self.from {
+        match self.input_form {
             Some(Form::Png) => Ok(true),
             Some(Form::Mkv) => Ok(false),
-            Some(Form::Cveil) => Err(Failure::usage("packets are not encrypted again").advise("leave --from out")),
+            Some(Form::Cveil) => {
+                Err(Failure::usage("packets are not encrypted again").advise("leave --input-form out"))
+            }
             None => Ok(by_itself),
         }
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     claims::{Claim, KeyGroupClaim},
+    index_file::Indexes,
     labels::Labels,
     packets::Extent,
     streams::{Stream, Tally},
@@ -30,6 +31,9 @@ pub struct Report {
     pub picture: Option<PictureReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoReport>,
+    /// The index, where there is one: a file is whole without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexReport>,
     pub streams: Vec<StreamReport>,
 }
 
@@ -39,6 +43,32 @@ pub struct PictureReport {
     pub format: &'static str,
     pub width: u32,
     pub height: u32,
+}
+
+/// The index at the end of a file.
+#[derive(Serialize)]
+pub struct IndexReport {
+    pub points: usize,
+    /// Why it cannot be used; absent where all that it points to is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<String>,
+}
+
+impl IndexReport {
+    /// Of indexes that have been checked. `None` where there are none, nor anything that begins like one.
+    pub fn of(indexes: &Indexes, extent: &Extent) -> Option<IndexReport> {
+        let is_bad = !extent.bad_index.is_empty() || extent.indexes != indexes.streams.len();
+        let bad = is_bad.then(|| "its bytes are damaged".to_owned());
+        let wrong = indexes.wrong.clone().or(bad);
+        (!indexes.are_absent() || wrong.is_some()).then(|| IndexReport { points: indexes.points(), wrong })
+    }
+
+    pub fn text(&self) -> String {
+        match &self.wrong {
+            None => format!("{} points, in order", self.points),
+            Some(wrong) => format!("cannot be used: {wrong}"),
+        }
+    }
 }
 
 /// The stream in a cipher video.
@@ -188,6 +218,7 @@ impl Report {
             damaged_bytes,
             picture: None,
             video: None,
+            index: None,
             streams,
         }
     }
@@ -200,6 +231,9 @@ impl Report {
         for stream in &self.streams {
             // Writing to a string does not fail.
             let _ = stream.write(&mut text);
+        }
+        if let Some(index) = &self.index {
+            text += &format!("index          {}\n", index.text());
         }
         text += match self.verified {
             true => "Everything above is verified; what does not verify is not counted.\n",

@@ -11,10 +11,12 @@ use super::{
     claims::{Claim, Claims},
     endpoint::{self, Form},
     error::Failure,
-    file_report::{OpenedReport, PictureReport, Report, StreamReport},
+    file_report::{IndexReport, OpenedReport, PictureReport, Report, StreamReport},
+    index_file::Indexes,
     key_files::IdentityArguments,
     labels::Labels,
     output,
+    packet_file::PacketFile,
     packets::{Extent, read_packets},
     sealing::{BackendArgument, Opening, warn_of_trouble},
     streams::{Damage, FrameSink, Open, Stream, StreamHandler, Streams},
@@ -80,7 +82,13 @@ pub fn inspect(
     let (start, source) = endpoint::peek(&name, progress.reading(endpoint::open(file)?, bytes))?;
     match (Form::of_content(&start), opening) {
         (Form::Cveil, None) => inspect_claims(&name, source),
-        (Form::Cveil, Some(opening)) => inspect_packets(&name, source, opening),
+        (Form::Cveil, Some(opening)) => {
+            let (mut report, damage, extent) = inspect_packets(&name, source, opening)?;
+            if file.is_file() {
+                report.index = inspect_index(file, opening, &extent)?;
+            }
+            Ok((report, damage))
+        }
         (Form::Png, _) => {
             let bytes = endpoint::read_frame(&name, source)?;
             inspect_picture(&name, &bytes, opening).map(|report| (report, None)).map_err(|failure| failure.about(&name))
@@ -95,7 +103,7 @@ pub fn inspect(
 /// What packets say of themselves.
 fn inspect_claims(name: &str, source: impl Read) -> Result<(Report, Option<Damage>), Failure> {
     let mut claims = Claims::default();
-    let (extent, read) = read_packets(source, &mut claims);
+    let (extent, read) = read_packets(source, 0, &mut claims);
     read.map_err(|error| Failure::io(name, error))?;
     if claims.streams.is_empty() {
         return Err(Failure::from(Error::NotOurs).about(name));
@@ -105,9 +113,13 @@ fn inspect_claims(name: &str, source: impl Read) -> Result<(Report, Option<Damag
 }
 
 /// What a key shows of packets, and nothing that it does not: who has changed a length has not changed these figures.
-fn inspect_packets(name: &str, source: impl Read, opening: &Opening) -> Result<(Report, Option<Damage>), Failure> {
+fn inspect_packets(
+    name: &str,
+    source: impl Read,
+    opening: &Opening,
+) -> Result<(Report, Option<Damage>, Extent), Failure> {
     let mut streams = Streams::new(opening, Survey::default());
-    let (extent, read) = read_packets(source, &mut streams);
+    let (extent, read) = read_packets(source, 0, &mut streams);
     read.map_err(|error| Failure::io(name, error))?;
     let (streams, mut survey) = streams.finish().map_err(|failure| failure.about(name))?;
     let damage = Damage::of(&extent, streams.values());
@@ -118,7 +130,15 @@ fn inspect_packets(name: &str, source: impl Read, opening: &Opening) -> Result<(
         Some(StreamReport { opened: Some(opened), ..StreamReport::new(id, packets) })
     };
     let reports = streams.iter().filter_map(report).collect();
-    Ok((Report::new(name, "packets", &extent, true, reports), damage))
+    Ok((Report::new(name, "packets", &extent, true, reports), damage, extent))
+}
+
+/// Whether the index leads to what it says.
+fn inspect_index(file: &Path, opening: &Opening, extent: &Extent) -> Result<Option<IndexReport>, Failure> {
+    let mut file = PacketFile::open(file, opening)?;
+    let mut indexes = Indexes::read(&mut file)?;
+    indexes.check(&mut file)?;
+    Ok(IndexReport::of(&indexes, extent))
 }
 
 /// Counts the packets that verify, and the labels in them.
@@ -165,7 +185,7 @@ fn inspect_picture(name: &str, bytes: &[u8], opening: Option<&Opening>) -> Resul
         let (_, description, record) = cipher_picture::open_pixels(opening, bytes)?;
         stream.opened = Some(OpenedReport::of_picture(&description, &record));
     }
-    let extent = Extent { bytes: bytes.len() as u64, damaged: Vec::new() };
+    let extent = Extent::of_bytes(bytes.len() as u64);
     let mut report = Report::new(name, "cipher picture", &extent, opening.is_some(), vec![stream]);
     report.picture = Some(PictureReport::of(&layout));
     Ok(report)

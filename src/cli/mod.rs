@@ -5,8 +5,8 @@
 //!
 //! Read next: `encrypt` and `decrypt` (which road an INPUT takes); for pictures `picture_file` and `cipher_picture` (the
 //! two ways of sealing one); for video `video_encrypt`, `video_decrypt` and `cipher_video` over `graph` (a pipeline run to
-//! its end); for both `streams` (a packet file with all its tracks), `output` (how a file gets its name), `error` (exit
-//! codes and advice).
+//! its end); for both `streams` (a packet file with all its tracks), for a part of one `excerpt` over `packet_file` (read
+//! where it is needed) and `index_file`; `output` (how a file gets its name), `error` (exit codes and advice).
 
 mod analyze;
 mod attack;
@@ -28,16 +28,21 @@ mod elements;
 mod encrypt;
 mod endpoint;
 mod error;
+mod excerpt;
 mod file_report;
 mod folder;
 mod graph;
+mod index;
+mod index_file;
 mod inspect;
 mod key_files;
 mod keygen;
 mod labels;
 pub(crate) mod matroska;
+mod moment;
 pub(crate) mod movie_header;
 mod output;
+mod packet_file;
 mod packets;
 mod picture_file;
 mod picture_type;
@@ -89,6 +94,7 @@ enum Command {
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Index(index::Index),
     Analyze(analyze::Analyze),
     Attack(attack::Attack),
     Randomness(randomness::Randomness),
@@ -125,6 +131,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Decrypt(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Index(command) => command.run(),
         Command::Analyze(command) => command.run(),
         Command::Attack(command) => command.run(),
         Command::Randomness(command) => command.run(),

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Result,
-    seal::{FRAME_HEADER_BYTES, Found, FrameHeader, Offset, PacketScanner, Verifier},
+    seal::{FRAME_HEADER_BYTES, Found, FrameHeader, INDEX_HEADER_BYTES, IndexHeader, Offset, PacketScanner, Verifier},
 };
 
 /// Verifies headers and takes packets.
@@ -26,16 +26,22 @@ pub struct Extent {
     pub bytes: u64,
     /// Those that belong to no intact packet.
     pub damaged: Vec<Range<u64>>,
+    /// Those that begin like an index and are none: no damage where all frames are there.
+    pub bad_index: Vec<Range<u64>>,
+    /// Index packets, as far as their headers tell.
+    pub indexes: usize,
+    /// Where such a thing begins that has not come to its end.
+    index_at: Option<u64>,
 }
 
-/// Reads `source` and shows every packet to `reader`. Tells what was read, and whether that was all: where reading fails,
-/// a packet that is not whole by then is not damaged.
-pub fn read_packets(mut source: impl Read, reader: &mut impl PacketReader) -> (Extent, io::Result<()>) {
+/// Reads `source`, which begins at some offset of the file, and shows every packet to `reader`. Tells what was read, and
+/// whether that was all: where reading fails, a packet that is not whole by then is not damaged.
+pub fn read_packets(mut source: impl Read, at: Offset, reader: &mut impl PacketReader) -> (Extent, io::Result<()>) {
     let reader = RefCell::new(reader);
-    let mut scanner = PacketScanner::default();
-    let mut extent = Extent::default();
+    let mut scanner = PacketScanner::starting_at(at);
+    let mut extent = Extent::of_bytes(at);
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut read_bytes = 0;
+    let mut read_bytes = at;
     let mut found = |offset: Offset, found: Found| {
         let mut reader = reader.borrow_mut();
         match found {
@@ -47,6 +53,11 @@ pub fn read_packets(mut source: impl Read, reader: &mut impl PacketReader) -> (E
                 let intact = reader.frame(offset, header, packet);
                 extent.packet(offset, packet.len(), intact);
             }
+            Found::Index(packet) => {
+                extent.indexes += 1;
+                extent.packet(offset, packet.len(), true);
+            }
+            Found::BadIndex => extent.index_at = extent.index_at.or(Some(offset)),
             // Its bytes are skipped, and damaged by that.
             Found::Rejected(_) => {}
         }
@@ -71,10 +82,15 @@ pub fn read_packets(mut source: impl Read, reader: &mut impl PacketReader) -> (E
 const CHUNK_BYTES: usize = 1 << 20;
 
 impl Extent {
+    /// So many bytes that are intact.
+    pub fn of_bytes(bytes: u64) -> Extent {
+        Extent { bytes, ..Extent::default() }
+    }
+
     /// A packet of `len` bytes. What lies between it and the one before is damaged.
     fn packet(&mut self, offset: u64, len: usize, intact: bool) {
         let end = offset + len as u64;
-        self.damage(self.bytes..offset);
+        self.skip_to(offset);
         if !intact {
             self.damage(offset.max(self.bytes)..end);
         }
@@ -82,8 +98,21 @@ impl Extent {
     }
 
     fn end(&mut self, bytes: u64) {
-        self.damage(self.bytes..bytes);
+        self.skip_to(bytes);
         self.bytes = self.bytes.max(bytes);
+    }
+
+    fn skip_to(&mut self, offset: u64) {
+        let index_at = self.index_at.take().unwrap_or(offset).clamp(self.bytes, offset.max(self.bytes));
+        self.damage(self.bytes..index_at);
+        self.bad_index.extend((index_at < offset).then_some(index_at..offset));
+    }
+
+    /// What belongs to no intact packet, a bad index too.
+    pub fn all_damaged(&self) -> Vec<Range<u64>> {
+        let mut all = Extent { damaged: self.damaged.clone(), ..Extent::default() };
+        self.bad_index.iter().for_each(|range| all.add_damage(range.clone()));
+        all.damaged
     }
 
     /// Something that was taken for intact has proved not to be.
@@ -118,6 +147,10 @@ impl<R: std::ops::DerefMut<Target: Verifier>> Verifier for Shared<'_, R> {
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         self.0.borrow_mut().frame_header(bytes)
+    }
+
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        self.0.borrow_mut().index_header(bytes)
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {

@@ -92,7 +92,7 @@ impl Content {
 /// If no key opens it, it is not ours, the picture in it is damaged, or it holds something else.
 pub fn open(opening: &Opening, name: &str, source: impl Read) -> Result<Opened, Failure> {
     let mut streams = Streams::new(opening, Open(FirstFrame::default()));
-    let (extent, read) = read_packets(source, &mut streams);
+    let (extent, read) = read_packets(source, 0, &mut streams);
     read.map_err(|error| Failure::io(name, error))?;
     let (streams, Open(first)) = streams.finish().map_err(|failure| failure.about(name))?;
     let damage = Damage::of(&extent, streams.values());

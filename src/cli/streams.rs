@@ -12,8 +12,8 @@ use super::{
 use crate::{
     Error, Result,
     seal::{
-        CameraId, Description, EndRecord, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, Kind, Offset,
-        RawStreamHeader, Record, StreamReader, Verdict, Verifier, limits,
+        CameraId, Description, EndRecord, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, INDEX_HEADER_BYTES,
+        IndexHeader, Kind, Offset, RawStreamHeader, Record, StreamKeys, StreamReader, Verdict, Verifier, limits,
     },
 };
 
@@ -117,6 +117,16 @@ impl Stream {
         self.id
     }
 
+    /// Keys of the stream.
+    pub fn keys(&self) -> Result<Arc<StreamKeys>> {
+        self.reader.keys().ok_or(Error::NoHeaderYet)
+    }
+
+    /// A frame's record, of what stands before the payload.
+    pub fn record(&mut self, prefix: &[u8]) -> Result<Record> {
+        self.opener.record(prefix)
+    }
+
     fn take(&mut self, offset: Offset, header: &FrameHeader, packet: &[u8], sink: &mut impl FrameSink) -> bool {
         let at = Trouble { byte: Some(offset), ..Trouble::after(self.tally.last_pts) };
         self.trail.pass(header.counter, &at);
@@ -189,6 +199,11 @@ impl<'a, H> Streams<'a, H> {
         }
     }
 
+    /// Why none could be opened. Asked once.
+    pub fn take_refusal(&mut self) -> Error {
+        self.refusal.take().unwrap_or(Error::NotOurs)
+    }
+
     fn open_stream(&mut self, bytes: &[u8]) -> Result<()> {
         if self.streams.len() == limits::STREAMS {
             return Err(Error::Refused("more streams than a file may hold"));
@@ -213,7 +228,13 @@ impl<'a, H> Streams<'a, H> {
         Ok(())
     }
 
-    fn stream(&mut self, id: Option<[u8; 16]>) -> Result<&mut Stream> {
+    /// The streams that could be opened, with their ids.
+    pub fn opened(&self) -> &BTreeMap<[u8; 16], Stream> {
+        &self.streams
+    }
+
+    /// The stream with an id that its packets claim.
+    pub fn stream(&mut self, id: Option<[u8; 16]>) -> Result<&mut Stream> {
         self.streams.get_mut(&id.ok_or(Error::NotOurs)?).ok_or(Error::OtherStream)
     }
 }
@@ -235,6 +256,10 @@ impl<H> Verifier for Streams<'_, H> {
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         self.stream(FrameHeader::claimed_stream(bytes))?.reader.frame(bytes)
+    }
+
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        self.stream(IndexHeader::claimed_stream(bytes))?.reader.index_header(bytes)
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {
@@ -303,7 +328,12 @@ impl Damage {
             damage.truncated |= tally.sealed_frames.is_none();
             damage.add(tally);
         }
-        (!whole).then_some(damage)
+        if whole {
+            return None;
+        }
+        // Who knows what else has been there.
+        damage.ranges = extent.all_damaged();
+        Some(damage)
     }
 
     /// Judges what was read of a file by then, although there is more of it: what has not come is not missing.
@@ -311,6 +341,20 @@ impl Damage {
         let mut damage = Damage { ranges: extent.damaged.clone(), ..Damage::default() };
         streams.for_each(|stream| damage.add(&Tally { sealed_frames: None, ..stream.tally.clone() }));
         damage.if_any()
+    }
+
+    /// Judges an excerpt of a file: what lies outside is not missing. `with_end` tells that the ends of its streams are
+    /// in it.
+    pub fn of_excerpt<'a>(
+        extent: &Extent,
+        streams: impl Iterator<Item = &'a Stream> + Clone,
+        with_end: bool,
+    ) -> Option<Damage> {
+        let truncated = with_end && streams.clone().any(|stream| stream.tally.sealed_frames.is_none());
+        match Damage::so_far(extent, streams) {
+            None if truncated => Some(Damage { truncated, ..Damage::default() }),
+            damage => damage.map(|damage| Damage { truncated, ..damage }),
+        }
     }
 
     /// Judges a cipher video, whose end only its container may know; `None` if all is well.

@@ -16,6 +16,7 @@ use super::{
     container::Times,
     video_source::{BLOCKED, is_preface},
 };
+use crate::gst::begun;
 
 /// A decrypter's source pad, blocked until it is released.
 pub struct TrackTimes {
@@ -24,6 +25,8 @@ pub struct TrackTimes {
     first: Arc<OnceLock<First>>,
     shift: Arc<OnceLock<Shift>>,
     untimed: Arc<AtomicBool>,
+    /// Running time that becomes zero.
+    origin: gst::ClockTime,
 }
 
 /// Times of the first frame, as far as there is one.
@@ -44,8 +47,8 @@ struct Shift {
 }
 
 impl TrackTimes {
-    /// Blocks a pad that nothing has flowed through.
-    pub fn block(pad: &gst::Pad) -> TrackTimes {
+    /// Blocks a pad that nothing has flowed through. What is due at running time `origin` will be due at zero.
+    pub fn block(pad: &gst::Pad, origin: gst::ClockTime) -> TrackTimes {
         let first = Arc::new(OnceLock::new());
         let block = pad.add_probe(BLOCKED, {
             let first = first.clone();
@@ -62,7 +65,7 @@ impl TrackTimes {
                 gst::PadProbeReturn::Ok
             }
         });
-        TrackTimes { pad: pad.clone(), block, first, shift: Arc::default(), untimed: Arc::default() }
+        TrackTimes { pad: pad.clone(), block, first, shift: Arc::default(), untimed: Arc::default(), origin }
     }
 
     /// The first frame's times; `None` while it has not come.
@@ -79,15 +82,15 @@ impl TrackTimes {
 
     fn segment(&self) -> Option<gst::FormattedSegment<gst::ClockTime>> {
         let event = self.pad.sticky_event::<gst::event::Segment>(0)?;
-        event.segment().downcast_ref().cloned()
+        event.segment().downcast_ref().map(|segment| begun(segment, self.origin))
     }
 
     /// Lets the track flow, everything in it `later` than sealed. From here on frames are held against the times that
     /// the container keeps; `reordered` tells that nothing finds decoding times for those without.
     pub fn release(&mut self, later: gst::ClockTime, times: Times, reordered: bool) {
-        let shift = Shift { wider: self.early(), later };
+        let (shift, origin) = (Shift { wider: self.early(), later }, self.origin);
         if self.shift.set(shift).is_ok() {
-            self.pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| move_segment(info, shift));
+            self.pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| move_segment(info, origin, shift));
             self.watch(times, reordered);
         }
         if let Some(block) = self.block.take() {
@@ -126,13 +129,13 @@ fn is_header(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) && told()
 }
 
-fn move_segment(info: &mut gst::PadProbeInfo, shift: Shift) -> gst::PadProbeReturn {
+fn move_segment(info: &mut gst::PadProbeInfo, origin: gst::ClockTime, shift: Shift) -> gst::PadProbeReturn {
     if let Some(gst::PadProbeData::Event(event)) = &mut info.data
         && let gst::EventView::Segment(told) = event.view()
         && let Some(segment) = told.segment().downcast_ref::<gst::ClockTime>()
     {
         let seqnum = event.seqnum();
-        *event = gst::event::Segment::builder(&moved(segment, shift)).seqnum(seqnum).build();
+        *event = gst::event::Segment::builder(&moved(&begun(segment, origin), shift)).seqnum(seqnum).build();
     }
     gst::PadProbeReturn::Ok
 }
@@ -167,6 +170,22 @@ mod tests {
             let due = moved.to_running_time(pts * MS).expect("within");
             assert_eq!(due + 70 * MS, pts * MS + 100 * MS, "{pts}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_takes_no_time() {
+        gst::init().expect("GStreamer starts");
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(70 * MS);
+        for base in [0, 30, 400] {
+            segment.set_base(base * MS);
+            let begun = begun(&segment, 100 * MS);
+            for pts in [370, 500] {
+                let due = segment.to_running_time(pts * MS).expect("within");
+                assert_eq!(begun.to_running_time(pts * MS), Some(due - 100 * MS), "{base} {pts}");
+            }
+        }
+        assert_eq!(begun(&segment, gst::ClockTime::ZERO), segment);
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Verify {
         }
         warn_of_unseen_end(name, end);
         let bytes = file.metadata().map_err(|error| Failure::io(name, error))?.len();
-        let mut report = Report::new(name, "cipher video", &Extent { bytes, damaged: Vec::new() }, true, Vec::new());
+        let mut report = Report::new(name, "cipher video", &Extent::of_bytes(bytes), true, Vec::new());
         let profile = branch::profile_of(&decrypter);
         report.video = Some(VideoReport { profile, counts: Counts::of(&tally, troubles) });
         Ok((report, damage))
@@ -177,6 +177,9 @@ impl Checked {
         }
         if let Some(video) = &report.video {
             text += &line("video", &video.profile, &video.counts);
+        }
+        if let Some(index) = &report.index {
+            text += &format!("  index: {}\n", index.text());
         }
         for (first, last) in &report.damaged_bytes {
             text += &format!("    damaged: bytes {first} to {last}\n");

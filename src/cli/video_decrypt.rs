@@ -16,19 +16,21 @@ use super::{
     elements,
     endpoint::Output,
     error::{Exit, Failure},
+    excerpt::{Cut, Excerpt},
     graph::{Graph, Interrupt, News},
-    packets::read_packets,
+    packets::{Extent, PacketReader, read_packets},
     sealing::{BackendArgument, Opening},
     streams::{Damage, Stream, StreamHandler, Streams},
     summary::Summary,
     track_times::TrackTimes,
+    video_encrypt::stat,
     video_file::VideoFile,
     video_progress::VideoProgress,
     video_source,
 };
 use crate::{
     gst::{chaosdec::ChaosDec, sealed_text},
-    seal::{FrameHeader, Kind, Offset},
+    seal::{FrameHeader, Kind, Offset, RawStreamHeader, Verifier},
 };
 
 /// How to decrypt, and what to make.
@@ -49,6 +51,8 @@ pub struct VideoDecrypt<'a> {
     pub container: &'static Container,
     /// Leave out tracks that are no video.
     pub video_only: bool,
+    /// What of INPUT is decrypted, where that is not all.
+    pub excerpt: Option<Excerpt>,
     /// Give a damaged file its name.
     pub salvage: bool,
     /// Overwrite OUTPUT.
@@ -82,8 +86,10 @@ impl VideoDecrypt<'_> {
         let mux = self.container.add(&graph, file.sink(), file.is_seekable())?;
         let router = Router::new(self, &graph, mux, file.backlog(), &failure);
         let mut streams = Streams::new(self.opening, router);
+        self.show_headers(&mut streams);
         let stopped = || interrupt.has_come() || failure.borrow().is_some();
-        let (mut extent, read) = read_packets(source.reader(stopped), &mut streams);
+        let at = self.excerpt.as_ref().map_or(0, |excerpt| excerpt.bytes.start);
+        let (mut extent, read) = read_packets(source.reader(stopped), at, &mut streams);
         let ending = self.ending(read, &interrupt);
         let (mut streams, mut router) = match streams.finish() {
             Ok(opened) => opened,
@@ -98,6 +104,7 @@ impl VideoDecrypt<'_> {
         let done = done.and_then(|()| if whole { mux.complete(file.partial(), &orientations) } else { Ok(()) });
         let done = done.map_err(|failure| self.advise_container(failure).about(self.name));
         for (id, branch) in &branches {
+            self.warn_of_gaps(branch);
             summary.add_stats(&branch.decrypter);
             streams.entry(*id).and_modify(|stream| stream.tally = branch.tally());
         }
@@ -108,12 +115,48 @@ impl VideoDecrypt<'_> {
                 Some(damage) => (Err(failure.note(format!("what came before is damaged: {damage}"))), None),
                 None => (Err(failure), None),
             },
-            (Ok(()), Ending::Whole) => (Ok(()), Damage::of(&extent, streams.values())),
+            (Ok(()), Ending::Whole) => (Ok(()), self.damage(&extent, &streams)),
             (done, _) => (done, Damage::so_far(&extent, streams.values())),
         };
+        if damage.is_none() && !extent.bad_index.is_empty() {
+            eprintln!("chaosveil: {}: its index is damaged; `chaosveil index` makes another", self.name);
+        }
         let settled = self.settle(file, done, damage, summary.frames);
         summary.print();
         settled
+    }
+
+    /// Shows what an excerpt begins with, which stands elsewhere in the file.
+    fn show_headers(&self, streams: &mut Streams<Router>) {
+        for cut in self.excerpt.iter().flat_map(|excerpt| excerpt.cuts.values()) {
+            // One that does not verify opens nothing, and is told of at the end.
+            if streams.stream_header(&cut.header).is_ok() {
+                streams.header(&cut.header);
+            }
+        }
+    }
+
+    fn damage(&self, extent: &Extent, streams: &BTreeMap<[u8; 16], Stream>) -> Option<Damage> {
+        match &self.excerpt {
+            None => Damage::of(extent, streams.values()),
+            Some(excerpt) => Damage::of_excerpt(extent, streams.values(), excerpt.has_end()),
+        }
+    }
+
+    /// How many frames there are in all the end record says, but not how many in an excerpt.
+    fn warn_of_gaps(&self, branch: &Branch) {
+        let lost = stat(&branch.decrypter, "lost");
+        if self.excerpt.is_some() && lost > 0 {
+            eprintln!(
+                "chaosveil: {}: {lost} counters are missing in track {}; whether frames are, only `chaosveil verify` can tell",
+                self.name,
+                branch.track + 1
+            );
+        }
+    }
+
+    fn cut(&self, stream: [u8; 16]) -> Option<&Cut> {
+        self.excerpt.as_ref()?.cuts.get(&stream)
     }
 
     fn ending(&self, read: io::Result<()>, interrupt: &Interrupt) -> Ending {
@@ -256,7 +299,9 @@ impl<'a> Router<'a> {
         let not_understood = || Failure::new(Exit::Content, format!("caps that are not understood: {caps}"));
         let caps: gst::Caps = sealed_text::parse(caps).ok_or_else(not_understood)?;
         let decrypter = self.job.add_decrypter(self.graph)?;
-        let times = TrackTimes::block(&decrypter.static_pad("src").expect("chaosdec has a source pad"));
+        let origin = self.job.excerpt.as_ref().map_or(0, |excerpt| excerpt.origin);
+        let source_pad = decrypter.static_pad("src").expect("chaosdec has a source pad");
+        let times = TrackTimes::block(&source_pad, gst::ClockTime::from_nseconds(origin));
         let source = self.graph.add_chain(&["appsrc"], &decrypter)?.remove(0);
         for element in [&decrypter, &source] {
             element.sync_state_with_parent().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
@@ -410,12 +455,19 @@ impl<'a> Router<'a> {
 
 impl StreamHandler for Router<'_> {
     fn header(&mut self, stream: &mut Stream, bytes: &[u8]) {
+        let counter = RawStreamHeader::split(bytes).map_or(0, |raw| raw.claimed_counter());
+        if self.job.cut(stream.id()).is_some_and(|cut| !cut.takes_description(counter)) {
+            return;
+        }
         let met = self.meet(stream);
         self.note_failure(met);
         self.route(stream.id(), bytes, None, false);
     }
 
     fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool {
+        if self.job.cut(stream.id()).is_some_and(|cut| !cut.frames.contains(&header.counter)) {
+            return true;
+        }
         let place = Some((header.counter, offset..offset + packet.len() as u64));
         self.route(stream.id(), packet, place, header.kind == Kind::End)
     }

@@ -11,6 +11,7 @@ use super::{
     endpoint::{Form, Output},
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
+    index_file::IndexWriter,
     sealing::{Sealing, SealingArguments},
     summary::Summary,
     video_arguments::RekeyArguments,
@@ -18,7 +19,7 @@ use super::{
     video_progress::VideoProgress,
     video_source::{self, Split, Track, Tracks, VideoSource},
 };
-use crate::seal::random_bytes;
+use crate::{gst::chaosenc::ChaosEnc, seal::random_bytes};
 
 /// What to encrypt, and how.
 pub struct VideoEncrypt<'a> {
@@ -56,6 +57,7 @@ impl VideoEncrypt<'_> {
             job: self,
             graph: &graph,
             entrance,
+            index: IndexWriter::watch(file.sink()),
             encoders: Vec::new(),
             pads: Vec::new(),
             started: None,
@@ -67,6 +69,7 @@ impl VideoEncrypt<'_> {
         });
         graph.stop();
         let done = done.and_then(|()| run.check_complete());
+        let done = done.and_then(|()| file.partial().map_or(Ok(()), |path| run.index.append_to(path)));
         run.encoders.iter().for_each(|encoder| summary.add_stats(encoder));
         let settled = file.settle(done);
         if settled.is_ok() || !run.encoders.is_empty() {
@@ -102,6 +105,7 @@ struct Run<'a> {
     job: &'a VideoEncrypt<'a>,
     graph: &'a Graph,
     entrance: gst::Element,
+    index: IndexWriter,
     encoders: Vec<gst::Element>,
     /// Where the tracks come from, those that are left out too.
     pads: Vec<gst::Pad>,
@@ -159,6 +163,9 @@ impl Run<'_> {
         self.job.sealing.apply(&encoder, self.job.read)?;
         self.job.rekey.apply(&encoder);
         encoder.set_property_from_str("output", if self.job.form == Form::Mkv { "picture" } else { "packets" });
+        if self.job.form == Form::Cveil {
+            elements::own::<ChaosEnc>(&encoder)?.keep_index();
+        }
         elements::link(&encoder, &self.entrance)?;
         let mut before = Vec::new();
         if interleaved {
@@ -173,6 +180,7 @@ impl Run<'_> {
     /// told to an element that does not run would end it.
     fn connect(&self, track: &Track, way: &Way) -> Result<(), Failure> {
         self.start(&way.last)?;
+        self.index.add(elements::own::<ChaosEnc>(&way.last)?.index());
         way.before.iter().rev().try_for_each(|element| self.start(element))?;
         let sink = way.before.first().unwrap_or(&way.last).static_pad("sink").expect("it has a sink pad");
         track.pad.link(&sink).map(drop).map_err(|_| not_carried(track, &sink))

@@ -4,8 +4,8 @@ use super::genuine::{Genuine, engine};
 use crate::{
     Result,
     seal::{
-        FRAME_HEADER_BYTES, Found, FrameHeader, FrameOpener, Offset, PacketScanner, Record, StreamReader, Verdict,
-        Verifier, limits,
+        FRAME_HEADER_BYTES, Found, FrameHeader, FrameOpener, INDEX_HEADER_BYTES, IndexHeader, Offset, PacketScanner,
+        Record, StreamReader, Verdict, Verifier, limits,
     },
 };
 
@@ -53,14 +53,14 @@ pub fn judge(genuine: &Genuine, stream: &[u8], piece: usize) -> Outcome {
 fn note(offset: Offset, found: Found, stream: &[u8], told: &mut Vec<(FrameHeader, Vec<u8>)>, outcome: &mut Outcome) {
     let stands_there = |bytes: &[u8]| stream[offset as usize..].starts_with(bytes);
     match found {
-        Found::Header(bytes) => assert!(stands_there(bytes), "a header stands where it is told"),
+        Found::Header(bytes) | Found::Index(bytes) => assert!(stands_there(bytes), "it stands where it is told"),
         Found::Frame(header, packet) => {
             assert!(stands_there(packet), "a packet stands where it is told");
             assert!(header.payload_len <= limits::FRAME_BYTES && header.record_len <= limits::RECORD_BYTES);
             assert_eq!(header.packet_len(), packet.len());
             told.push((header, packet.to_vec()));
         }
-        Found::Rejected(_) => outcome.rejected += 1,
+        Found::Rejected(_) | Found::BadIndex => outcome.rejected += 1,
     }
 }
 
@@ -125,6 +125,10 @@ impl Verifier for Check {
 
     fn may_be_stream_header(&self, bytes: &[u8]) -> bool {
         self.reader.may_be_header(bytes)
+    }
+
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        self.reader.index_header(bytes)
     }
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {

@@ -20,6 +20,7 @@ use super::{
     key_request,
     latency::{self, Latency},
     runner::{Events, Runner, lock},
+    seeking::{Next, Seeking, Target},
     settings::{CommonSettings, path, path_value},
     stats,
     types::Profiles,
@@ -178,6 +179,7 @@ mod imp {
         /// The sink pad's segment.
         segment: Mutex<gst::Segment>,
         told: Mutex<Told>,
+        seeking: Mutex<Seeking>,
         stats: Mutex<Arc<Stats>>,
         latency: Latency,
         events: Arc<Events>,
@@ -211,13 +213,7 @@ mod imp {
                     ChaosDec::catch_panic_pad_function(parent, panicked, |this| this.src_activate(pad, mode, active))
                 })
                 .event_function(|pad, parent, event| {
-                    ChaosDec::catch_panic_pad_function(
-                        parent,
-                        || false,
-                        |this| {
-                            !video::is_seek_in_bytes(&event) && gst::Pad::event_default(pad, Some(&*this.obj()), event)
-                        },
-                    )
+                    ChaosDec::catch_panic_pad_function(parent, || false, |this| this.src_event(pad, event))
                 })
                 .query_function(|pad, parent, query| {
                     ChaosDec::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
@@ -231,6 +227,7 @@ mod imp {
                 pictures: Mutex::default(),
                 segment: Mutex::new(gst::Segment::new()),
                 told: Mutex::default(),
+                seeking: Mutex::default(),
                 stats: Mutex::new(Arc::new(Stats::new("chaosdec", "decrypt"))),
                 latency: Latency::default(),
                 events: Arc::default(),
@@ -395,6 +392,7 @@ mod imp {
             *lock(&self.stats) = stats.clone();
             *lock(&self.told) = Told::default();
             *lock(&self.pictures) = None;
+            *lock(&self.seeking) = Seeking::default();
             let reader = StreamReader::new(settings.identities()?, settings.policy()?).asking(self.key_source());
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
@@ -653,9 +651,17 @@ mod imp {
                     latency::post(self.obj().upcast_ref());
                 }
             }
-            let segment = self.segment_for(frame, last.map(|last| last.id.0));
+            let origin = lock(&self.seeking).origin;
+            let segment = match &origin {
+                Some(origin) => origin.segment(&described.segment),
+                None => self.segment_for(frame, last.map(|last| last.id.0)),
+            };
             lock(&self.told).segment = Some(segment.clone());
-            self.src_pad.push_event(gst::event::Segment::new(&segment));
+            let event = gst::event::Segment::builder(&segment);
+            self.src_pad.push_event(match origin {
+                Some(origin) => event.seqnum(origin.seqnum()).build(),
+                None => event.build(),
+            });
         }
 
         /// The sealed segment. For who joins in the middle, and for a stream that follows another, one in which the frame
@@ -707,6 +713,13 @@ mod imp {
             }
         }
 
+        /// How long the recording is, once the index has been fetched.
+        fn duration(&self) -> Option<gst::ClockTime> {
+            let stream = self.session()?.keys().stream_id;
+            let index = lock(&self.seeking).index(stream)??;
+            index.end.map(gst::ClockTime::from_nseconds)
+        }
+
         fn backend_name(&self) -> &'static str {
             lock(&self.backend).as_ref().map_or("", |backend| backend.name())
         }
@@ -729,6 +742,90 @@ mod imp {
             self.events.post(self.obj().upcast_ref(), reason, counter, detail);
         }
 
+        // -- seeks ----------------------------------------------------------------------------------------------
+
+        fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+            match event.view() {
+                _ if video::is_seek_in_bytes(&event) => false,
+                gst::EventView::Seek(seek) => match self.seekable_bytes() {
+                    Some(bytes) => Target::of(seek).is_some_and(|target| self.seek(target, bytes)),
+                    // Whoever makes the packets may be able to.
+                    None => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+                },
+                _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+            }
+        }
+
+        /// How many bytes there are where packets come from, if any of them can be had.
+        fn seekable_bytes(&self) -> Option<u64> {
+            if lock(&self.pictures).is_some() {
+                return None;
+            }
+            let mut query = gst::query::Seeking::new(gst::Format::Bytes);
+            let seekable = self.sink_pad.peer_query(&mut query) && query.result().0;
+            seekable.then(|| self.sink_pad.peer_query_duration::<gst::format::Bytes>()).flatten().map(u64::from)
+        }
+
+        fn session(&self) -> Option<Arc<Session>> {
+            let (shared, _) = self.parts()?;
+            lock(&shared).session()
+        }
+
+        /// Seeks by the index, which is fetched before if need be. A stream that has not been opened cannot.
+        fn seek(&self, target: Target, bytes: u64) -> bool {
+            let Some(session) = self.session() else { return false };
+            let known = lock(&self.seeking).index(session.keys().stream_id);
+            match known {
+                Some(_) => self.seek_by_index(target),
+                None => self.fetch_tail(target, bytes, false),
+            }
+        }
+
+        fn fetch_tail(&self, target: Target, bytes: u64, more: bool) -> bool {
+            let offset = lock(&self.seeking).fetch_tail(target, bytes, more);
+            self.seek_bytes(target, offset)
+        }
+
+        fn seek_by_index(&self, target: Target) -> bool {
+            let Some((shared, _)) = self.parts() else { return false };
+            let (session, sealed) = {
+                let shared = lock(&shared);
+                (shared.session(), shared.segment())
+            };
+            let Some(session) = session else { return false };
+            let index = lock(&self.seeking).index(session.keys().stream_id).flatten();
+            if index.is_none() {
+                self.post("no-index", None, "all before the moment is read; `chaosveil index` gives a file an index");
+            }
+            let knows = |counter| session.knows(counter);
+            let offset = lock(&self.seeking).go(target, index.as_deref(), &sealed, knows);
+            self.seek_bytes(target, offset)
+        }
+
+        fn seek_bytes(&self, target: Target, offset: u64) -> bool {
+            let (start, stop) = (gst::format::Bytes::from_u64(offset), gst::format::Bytes::NONE);
+            let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+            let seek = gst::event::Seek::builder(1.0, gst::SeekFlags::FLUSH, set, start, none, stop);
+            gst::debug!(CAT, imp = self, "to byte {offset} for {target:?}");
+            self.sink_pad.push_event(seek.seqnum(target.seqnum).build())
+        }
+
+        /// Takes bytes of the end of the file, which are no packets to be opened.
+        fn take_tail(&self, bytes: &[u8], ended: bool) {
+            let keys = self.session().map(|session| session.keys());
+            let next = lock(&self.seeking).take_tail(bytes, ended, keys.as_deref());
+            let sought = match next {
+                None => true,
+                Some(Next::Seek(target)) => self.seek_by_index(target),
+                Some(Next::FetchMore(target)) => {
+                    self.seekable_bytes().is_some_and(|bytes| self.fetch_tail(target, bytes, true))
+                }
+            };
+            if !sought {
+                gst::element_imp_error!(self, gst::ResourceError::Seek, ("the input does not seek any more"));
+            }
+        }
+
         // -- sink pad's thread ---------------------------------------------------------------------------------
 
         fn sink_chain(&self, _pad: &gst::Pad, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -748,6 +845,10 @@ mod imp {
                         gst::element_imp_error!(self, gst::ResourceError::Read, ("a buffer that cannot be read"));
                         gst::FlowError::Error
                     })?;
+                    if lock(&self.seeking).is_fetching() {
+                        self.take_tail(&map, false);
+                        return Ok(gst::FlowSuccess::Ok);
+                    }
                     lock(&shared).push(&map, arrival, &mut items);
                 }
             }
@@ -805,6 +906,7 @@ mod imp {
                 EventView::FlushStop(_) => {
                     let stopped = runner.stop_task(&self.src_pad).is_ok();
                     lock(&shared).flush();
+                    lock(&self.seeking).flushed();
                     let mut told = lock(&self.told);
                     (told.described, told.ended, told.flushed) = (None, false, true);
                     (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
@@ -818,6 +920,11 @@ mod imp {
                 EventView::Segment(segment) => {
                     // The sealed one is pushed before the first frame.
                     *lock(&self.segment) = segment.segment().clone();
+                    true
+                }
+                // Whether there is more of it or not, this is what can be had of the end.
+                EventView::Eos(_) if lock(&self.seeking).is_fetching() => {
+                    self.take_tail(&[], true);
                     true
                 }
                 EventView::Eos(_) => {
@@ -898,6 +1005,16 @@ mod imp {
                     let (live, min, max) = upstream.result();
                     let (ours, most) = self.latency.bounds(lock(&self.settings).common.capacity());
                     query.set(live, min + ours, max.map(|max| max + most));
+                    true
+                }
+                QueryViewMut::Seeking(query)
+                    if query.format() == gst::Format::Time && self.seekable_bytes().is_some() =>
+                {
+                    query.set(self.session().is_some(), gst::ClockTime::ZERO, self.duration());
+                    true
+                }
+                QueryViewMut::Duration(query) if query.format() == gst::Format::Time && self.duration().is_some() => {
+                    query.set(self.duration());
                     true
                 }
                 // What is inside is known only when a header has come.

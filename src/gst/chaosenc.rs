@@ -25,6 +25,7 @@ use super::{
     alarm::Alarm,
     encrypter::{
         self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, KeyNews, Place, Ready, SharedEncrypter,
+        SharedIndex,
     },
     guard::Guard,
     latency::{self, Latency},
@@ -70,6 +71,7 @@ struct Settings {
     rekey: RekeyPolicy,
     guard: bool,
     guard_interval: gst::ClockTime,
+    keep_index: bool,
 }
 
 impl Default for Settings {
@@ -91,6 +93,7 @@ impl Default for Settings {
             recording: None,
             rekey: RekeyPolicy::default(),
             guard: false,
+            keep_index: false,
             guard_interval: 100 * gst::ClockTime::MSECOND,
         }
     }
@@ -393,6 +396,18 @@ mod imp {
             (settings.given, settings.given_camera) = (Some(recipients), camera);
         }
 
+        /// Notes where the stream can be entered: for who writes the file, and tells [`ChaosEnc::index`] where in it
+        /// the packets stand.
+        pub(crate) fn keep_index(&self) {
+            lock(&self.imp().settings).keep_index = true;
+        }
+
+        /// The index of the run that has been started.
+        pub(crate) fn index(&self) -> Option<SharedIndex> {
+            let (encrypter, _) = self.imp().parts()?;
+            encrypter::serial(&encrypter).index()
+        }
+
         /// Lets a test break the stage.
         #[cfg(test)]
         pub(crate) fn run_stage_on(&self, backend: Arc<dyn Backend>) {
@@ -434,7 +449,10 @@ mod imp {
             let recipients = settings.recipients()?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
             let writer = writer.signed_by(settings.camera()?);
-            let encrypter = Encrypter::new(writer, profile, settings.place()?, settings.rekey)?;
+            let mut encrypter = Encrypter::new(writer, profile, settings.place()?, settings.rekey)?;
+            if settings.keep_index {
+                encrypter.keep_index();
+            }
             let (keys, engine) = (encrypter.keys(), settings.common.engine()?);
             *lock(&self.backend) = Some(engine.backend.clone());
             self.latency.begin();

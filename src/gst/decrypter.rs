@@ -23,7 +23,7 @@ use crate::{
     pipeline::{BufferPool, PooledBuffer, Stage, Stats},
     seal::{
         CipherPicture, Description, EndRecord, Engine, FRAME_HEADER_BYTES, Found, FrameHeader, FrameOpener, HeaderNews,
-        Kind, PacketScanner, Record, Session, StreamKeys, StreamReader, Verifier,
+        INDEX_HEADER_BYTES, IndexHeader, Kind, PacketScanner, Record, Session, StreamKeys, StreamReader, Verifier,
     },
 };
 
@@ -230,6 +230,8 @@ impl Decrypter {
                 let input = Input::Packet { bytes };
                 items.push(Item::Job(DecryptJob { header, input, session, arrival, entered: Instant::now() }));
             }
+            // Who reads from front to back has no use for one, nor is anything missing where it is spoiled.
+            Found::Index(_) | Found::BadIndex => {}
             Found::Rejected(error) => items.push(Item::Pass(Decrypted::Rejected(None, error))),
         };
         run(&mut self.scanner, &mut check, &mut found);
@@ -266,6 +268,17 @@ impl Decrypter {
         prefix.copy_from_slice(picture.prefix());
         let input = Input::Picture { buffer, cipher, frame, prefix };
         Ok(DecryptJob { header, input, session, arrival, entered: Instant::now() })
+    }
+
+    /// The stream that has been opened, if any.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.reader.session()
+    }
+
+    /// The sealed segment that is in force.
+    pub fn segment(&self) -> gst::FormattedSegment<gst::ClockTime> {
+        let description = self.reader.newest_description();
+        video::restore_segment(description.as_ref().and_then(|description| description.segment.as_ref()))
     }
 
     /// Forgets half-received packets and which counters were seen: after a local application's own flush.
@@ -339,6 +352,10 @@ impl Verifier for Check<'_, '_> {
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         self.reader.borrow().frame(bytes)
+    }
+
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        self.reader.borrow().index_header(bytes)
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {

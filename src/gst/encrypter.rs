@@ -22,8 +22,8 @@ use crate::{
     frame::View,
     pipeline::{BufferPool, Counter, Stage, Stats},
     seal::{
-        Description, Engine, FrameSealer, PictureLayout, Plaintext, Profile, Record, RekeyPolicy, Segment, StreamKeys,
-        StreamWriter, Ticket, random_bytes,
+        Description, Engine, FrameSealer, IndexDraft, PictureLayout, Plaintext, Profile, Record, RekeyPolicy, Segment,
+        StreamKeys, StreamWriter, Ticket, random_bytes,
     },
 };
 
@@ -188,6 +188,8 @@ pub struct Encrypter {
     headers_waiting: Arc<()>,
     /// Frames that will not leave, and are still in the end record's count.
     lost: Arc<AtomicU64>,
+    /// Where a file that the packets go into can be entered, for who writes one.
+    index: Option<SharedIndex>,
     negotiated: bool,
     ended: bool,
 }
@@ -199,6 +201,9 @@ pub enum KeyNews {
     /// Little is left of a limit at which the writer stops.
     NearsLimit,
 }
+
+/// An index that an encrypter and who writes its file make together.
+pub type SharedIndex = Arc<Mutex<IndexDraft>>;
 
 /// A frame, and the stream header that has to leave before it.
 pub struct Ready {
@@ -242,9 +247,20 @@ impl Encrypter {
             header_sent: None,
             headers_waiting: Arc::default(),
             lost: Arc::default(),
+            index: None,
             negotiated: false,
             ended: false,
         })
+    }
+
+    /// Notes from now on where the stream can be entered.
+    pub fn keep_index(&mut self) {
+        self.index = Some(Arc::new(Mutex::new(IndexDraft::new(self.writer.keys()))));
+    }
+
+    /// The index, where one is kept.
+    pub fn index(&self) -> Option<SharedIndex> {
+        self.index.clone()
     }
 
     /// Keys for the workers.
@@ -354,6 +370,7 @@ impl Encrypter {
         let mut record = metas::record_of(&buffer, tags);
         let ticket = self.writer.frame(payload_len)?;
         record.description = ticket.description();
+        self.note_in_index(ticket.counter(), &buffer);
         let timed = self.is_inside(&buffer) || matches!(self.form, Form::Pictures(_));
         let source = Source::Frame { buffer, content: self.content.clone(), timed };
         let passage = Passage { counter: ticket.counter(), lost: self.lost.clone(), left: false };
@@ -370,6 +387,17 @@ impl Encrypter {
         }
         let nears = self.writer.nears_a_limit() && !std::mem::replace(&mut self.limit_told, true);
         Ok(nears.then_some(KeyNews::NearsLimit))
+    }
+
+    fn note_in_index(&self, counter: u64, frame: &gst::BufferRef) {
+        let Some(index) = &self.index else { return };
+        let Some(segment) = self.segment.downcast_ref::<gst::ClockTime>() else { return };
+        let running = |time: gst::ClockTime| segment.to_running_time(time).map(gst::ClockTime::nseconds);
+        let shown = frame.pts().or(frame.dts());
+        let start = shown.and_then(running);
+        let end = shown.and_then(|shown| running(shown + frame.duration().unwrap_or_default())).or(start);
+        let entry = start.filter(|_| !frame.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        lock(index).note(counter, entry, end);
     }
 
     /// The stream header, where none has been sent yet. A track may begin late; who opens the recording waits for the

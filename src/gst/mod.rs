@@ -5,8 +5,8 @@
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
 //! meta that says so, and `classificationtext` makes text of it. `guard` looks at what `chaosenc` is about to push, `watch`
 //! is its network, `alarm` what both raise. `chaosfault` is a bad line for tests, `faults` what happens on it. `runner` is
-//! what encrypter and decrypter do alike, `video` and `metas` translate between GStreamer's terms and this crate's. Read
-//! next: `runner`, `encrypter`.
+//! what encrypter and decrypter do alike, `seeking` what a player's seek in a file becomes, `video` and `metas` translate
+//! between GStreamer's terms and this crate's. Read next: `runner`, `encrypter`.
 
 mod alarm;
 pub mod chaosanalyze;
@@ -29,6 +29,7 @@ mod latency;
 pub(crate) mod metas;
 mod runner;
 pub(crate) mod sealed_text;
+mod seeking;
 mod settings;
 mod stats;
 mod typefind;
@@ -45,6 +46,7 @@ use gst::{glib, prelude::*};
 
 #[cfg(feature = "nn")]
 pub(crate) use video::raw_caps;
+pub(crate) use video::{begun, restore_segment};
 
 /// Registers elements, types and typefinder with a plugin.
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -344,6 +344,24 @@ pub fn describe_segment(segment: &gst::Segment) -> Option<seal::Segment> {
     })
 }
 
+/// A segment in which everything is due earlier by `origin`: what was due then begins it.
+pub fn begun(
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+    origin: gst::ClockTime,
+) -> gst::FormattedSegment<gst::ClockTime> {
+    let (mut begun, base) = (segment.clone(), segment.base().unwrap_or_default());
+    if let Some(base) = base.checked_sub(origin) {
+        begun.set_base(base);
+    } else if let Some(start) = segment.position_from_running_time(origin) {
+        let left_out = start.saturating_sub(segment.start().unwrap_or_default());
+        begun.set_start(start);
+        begun.set_offset(gst::ClockTime::ZERO);
+        begun.set_base(gst::ClockTime::ZERO);
+        begun.set_time(segment.time().map(|time| time + left_out));
+    }
+    begun
+}
+
 /// The segment of a description, or a plain one in time.
 pub fn restore_segment(described: Option<&seal::Segment>) -> gst::FormattedSegment<gst::ClockTime> {
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();

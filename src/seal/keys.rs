@@ -84,6 +84,8 @@ pub struct StreamKeys {
     /// Commitment to root and HEAD.
     pub(crate) commitment: [u8; 32],
     header: Secret,
+    /// Of which every index packet's own key is made.
+    index: Secret,
     epochs: Mutex<Epochs>,
 }
 
@@ -99,6 +101,7 @@ impl StreamKeys {
             head_hash,
             commitment: *derivation.derive("commitment", root).bytes(),
             header: derivation.derive("header", root),
+            index: derivation.derive("index", root),
             epochs: Mutex::new(Epochs::new(derivation, root.clone())),
         }
     }
@@ -126,6 +129,37 @@ impl StreamKeys {
         let mut mac = [0; 16];
         mac.copy_from_slice(&keyed(&self.header, parts).as_bytes()[..16]);
         mac
+    }
+
+    /// Seals the content of an index packet in place, under the key that its salt makes, and returns the tag.
+    pub(super) fn seal_index(&self, salt: &[u8; 32], aad: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG_BYTES]> {
+        let tag = self
+            .index_key(salt)
+            .seal_in_place_separate_tag(nonce(0, 0), lc::Aad::from(aad), bytes)
+            .map_err(|_| Error::Refused("the AEAD refused to seal"))?;
+        let mut out = [0; TAG_BYTES];
+        out.copy_from_slice(tag.as_ref());
+        Ok(out)
+    }
+
+    /// Opens the content of an index packet into `out` of the same length.
+    pub(super) fn open_index(
+        &self,
+        salt: &[u8; 32],
+        aad: &[u8],
+        sealed: &[u8],
+        tag: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        self.index_key(salt)
+            .open_separate_gather(nonce(0, 0), lc::Aad::from(aad), sealed, tag, out)
+            .map_err(|_| Error::Forged("an index does not match its tag"))
+    }
+
+    /// Used once: every index packet has a salt of its own.
+    fn index_key(&self, salt: &[u8; 32]) -> LessSafeKey {
+        let context = format!("chaosveil v1 index packet {} {}", self.aead.name(), self.profile.name());
+        aead_key(self.aead, &derived(&context, &[self.index.bytes(), salt]))
     }
 
     /// Checks a MAC under the header key in constant time.
@@ -318,6 +352,7 @@ mod tests {
             assert_eq!(keys.head_hash, array("h"));
             assert_eq!(keys.commitment, array("commitment"));
             assert_eq!(*keys.header.bytes(), array("k_hdr"));
+            assert_eq!(*keys.index.bytes(), array("k_index"));
             assert_eq!(keys.header_mac(&[b"tail", &keys.head_hash, &tail[..56]])[..], bytes("tail_mac"));
             // From the last epoch back to the first, as a reader may be asked for them.
             for epoch in vector["epochs"].as_array().expect("a list").iter().rev() {

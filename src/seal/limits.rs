@@ -16,6 +16,12 @@ pub const RECORD_BYTES: usize = 65_535;
 pub const LABEL_BYTES: usize = 255;
 /// Streams that one file may interleave.
 pub const STREAMS: usize = 256;
+/// Points of a stream's index.
+pub const INDEX_POINTS: usize = 65_536;
+/// Descriptions of a stream's index.
+pub const INDEX_DESCRIPTIONS: usize = 4_096;
+/// Bytes of all index packets of a file.
+pub const INDEX_BYTES: u64 = 67_108_864;
 
 /// The highest number of an epoch: a reader ratchets no further.
 pub const EPOCHS: u32 = 1 << 20;

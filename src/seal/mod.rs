@@ -2,7 +2,7 @@
 //!
 //! In: frames as bytes, with a record of their times and metas. Out: packets or cipher pictures; and back. Read next:
 //! the format below, then `writer` (counters and headers), `sealer` (one frame), `reader`, `packet` (finding packets in
-//! a byte stream), `picture` (the extra rows).
+//! a byte stream), `picture` (the extra rows), `index` (where a file's streams can be entered).
 //!
 //! **What rests on what.** Confidentiality and integrity rest on the AEAD (AES-256-GCM or ChaCha20-Poly1305) under a key
 //! that is independent of the chaos key. The chaotic stage over the sealed bytes is defence in depth and a subject of
@@ -19,6 +19,8 @@ mod end_record;
 mod epochs;
 mod frame_header;
 mod identities;
+mod index;
+mod index_draft;
 mod key_files;
 mod keys;
 pub mod limits;
@@ -39,9 +41,13 @@ pub use description::{Description, Segment};
 pub use end_record::EndRecord;
 pub use frame_header::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, Kind};
 pub use identities::Identities;
+pub use index::{
+    INDEX_HEADER_BYTES, INDEX_MAGIC, INDEX_TRAILER_BYTES, Index, IndexHeader, IndexPoint, IndexedDescription,
+};
+pub use index_draft::IndexDraft;
 pub use key_files::{create_camera, create_identity, create_preshared};
 pub use keys::{Secret, StreamKeys, random_bytes};
-pub use packet::{Found, Offset, PacketScanner, Verifier};
+pub use packet::{Found, Offset, PacketScanner, Verifier, find_magic, is_magic};
 pub use picture::{CipherPicture, PICTURE_RECORD_BYTES, PictureLayout};
 pub use reader::{DEFAULT_REPLAY_WINDOW, HeaderNews, KeySource, ReaderPolicy, Session, StreamReader};
 pub use recipients::Recipients;

@@ -5,6 +5,7 @@
 
 use super::{
     frame_header::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader},
+    index::{INDEX_HEADER_BYTES, INDEX_MAGIC, IndexHeader},
     stream_header::{RawStreamHeader, STREAM_MAGIC},
 };
 use crate::{Error, Result};
@@ -25,6 +26,11 @@ pub trait Verifier {
     /// # Errors
     /// If it does not verify: the scanner goes on one byte later.
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader>;
+    /// Verifies the header of an index packet.
+    ///
+    /// # Errors
+    /// If it does not verify: the scanner goes on one byte later.
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader>;
     /// Whether a whole frame packet opens. Asked only where the packet looks torn.
     fn opens(&mut self, packet: &[u8]) -> bool;
 }
@@ -36,6 +42,10 @@ pub enum Found<'a> {
     Header(&'a [u8]),
     /// A frame packet whose header is verified and whose body is not.
     Frame(FrameHeader, &'a [u8]),
+    /// An index packet whose header is verified and whose body is not.
+    Index(&'a [u8]),
+    /// Something that begins like an index packet and does not verify.
+    BadIndex,
     /// Something that begins like a packet and does not verify.
     Rejected(Error),
 }
@@ -84,6 +94,11 @@ impl PacketScanner {
         self.offset
     }
 
+    /// A scanner of bytes that begin in the middle of a stream.
+    pub fn starting_at(offset: Offset) -> PacketScanner {
+        PacketScanner { offset, ..PacketScanner::default() }
+    }
+
     /// Forgets what is pending: after a flush.
     pub fn reset(&mut self) {
         let offset = self.offset + self.pending.len() as u64;
@@ -122,7 +137,9 @@ impl PacketScanner {
             let used = self.scan(rest, verifier, &mut found) + std::mem::take(&mut self.told);
             self.offset += used as u64;
             rest = &rest[used..];
-            if is_magic(rest) {
+            if rest.starts_with(INDEX_MAGIC) {
+                found(self.offset, Found::BadIndex);
+            } else if is_magic(rest) {
                 found(self.offset, Found::Rejected(Error::Refused("a packet ends too early")));
             }
             if !rest.is_empty() {
@@ -214,6 +231,15 @@ impl PacketScanner {
                     }
                     if torn { 1 } else { packet.len() }
                 }
+                Piece::Index(header) => {
+                    let len = header.packet_len();
+                    found(offset, Found::Index(&rest[..len]));
+                    len
+                }
+                Piece::BadIndex => {
+                    found(offset, Found::BadIndex);
+                    1
+                }
                 Piece::Rejected(error) => {
                     found(offset, Found::Rejected(error));
                     1
@@ -238,6 +264,8 @@ enum Piece {
     Header(usize),
     /// A whole frame whose header has verified.
     Frame(FrameHeader),
+    Index(IndexHeader),
+    BadIndex,
     /// More bytes are needed: so many in all, as far as can be told.
     Unfinished(usize),
     Rejected(Error),
@@ -254,6 +282,14 @@ impl Piece {
                 Ok(Some(len)) => Piece::Header(len),
             };
         }
+        if bytes.starts_with(INDEX_MAGIC) {
+            let Some(header) = bytes.first_chunk() else { return Piece::Unfinished(INDEX_HEADER_BYTES) };
+            return match verifier.index_header(header) {
+                Ok(header) if bytes.len() < header.packet_len() => Piece::Unfinished(header.packet_len()),
+                Ok(header) => Piece::Index(header),
+                Err(_) => Piece::BadIndex,
+            };
+        }
         let Some(header) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else {
             return Piece::Unfinished(FRAME_HEADER_BYTES);
         };
@@ -265,17 +301,21 @@ impl Piece {
     }
 }
 
-fn is_magic(bytes: &[u8]) -> bool {
-    bytes.starts_with(STREAM_MAGIC) || bytes.starts_with(FRAME_MAGIC)
+/// What packets begin with.
+const MAGICS: [&[u8; 8]; 3] = [STREAM_MAGIC, FRAME_MAGIC, INDEX_MAGIC];
+
+/// Whether `bytes` begin like a packet.
+pub fn is_magic(bytes: &[u8]) -> bool {
+    MAGICS.iter().any(|magic| bytes.starts_with(*magic))
 }
 
 /// Whether `bytes` begin with a magic, or are too few to tell.
 fn may_be_magic(bytes: &[u8]) -> bool {
-    is_magic(bytes) || STREAM_MAGIC.starts_with(bytes) || FRAME_MAGIC.starts_with(bytes)
+    is_magic(bytes) || MAGICS.iter().any(|magic| magic.starts_with(bytes))
 }
 
-/// Number of bytes before the first place where a magic stands, or may begin at the end of `bytes`.
-fn find_magic(bytes: &[u8]) -> usize {
+/// Number of bytes before the first place where a packet's magic stands, or may begin at the end of `bytes`.
+pub fn find_magic(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(start) = bytes[at..].iter().position(|&byte| byte == STREAM_MAGIC[0]) {
         at += start;
@@ -305,6 +345,10 @@ mod tests {
         }
 
         fn frame_header(&mut self, _: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
+            Err(Error::NotOurs)
+        }
+
+        fn index_header(&mut self, _: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
             Err(Error::NotOurs)
         }
 

@@ -13,6 +13,7 @@ use super::{
     description::Description,
     frame_header::{FRAME_HEADER_BYTES, FrameHeader},
     identities::Identities,
+    index::{INDEX_HEADER_BYTES, IndexHeader},
     keys::StreamKeys,
     refusal::Refusal,
     replay::{ReplayWindow, Verdict},
@@ -111,6 +112,11 @@ impl Session {
         let state = self.lock();
         let (of, description) = state.descriptions.get(&counter)?;
         (*of == epoch).then(|| description.clone())
+    }
+
+    /// Whether the description with this counter is known.
+    pub fn knows(&self, counter: u64) -> bool {
+        self.lock().descriptions.contains_key(&counter)
     }
 
     /// Tells and remembers the counter of a verified frame or description. To be asked once for each, in output order.
@@ -273,6 +279,15 @@ impl StreamReader {
             None if FrameHeader::claimed_stream(bytes).is_some() => Err(Error::NoHeaderYet),
             None => Err(Error::NotOurs),
         }
+    }
+
+    /// Verifies the header of an index packet against the pinned stream.
+    ///
+    /// # Errors
+    /// [`Error::NotOurs`] while no stream is pinned; else as [`IndexHeader::decode`].
+    pub fn index_header(&self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        let session = self.session.as_ref().ok_or(Error::NotOurs)?;
+        IndexHeader::decode(bytes, &session.keys)
     }
 
     /// The pinned stream.

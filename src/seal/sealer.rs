@@ -330,6 +330,23 @@ impl FrameOpener {
         opened
     }
 
+    /// Opens the record alone, to tell what a frame is for without reading it: whether the frame itself verifies is not
+    /// known by that. `prefix` is as above.
+    ///
+    /// # Errors
+    /// As [`FrameOpener::open`].
+    pub fn record(&mut self, prefix: &[u8]) -> Result<Record> {
+        let header_bytes: &[u8; FRAME_HEADER_BYTES] =
+            prefix.first_chunk().ok_or(Error::Refused("a frame ends too early"))?;
+        let header = FrameHeader::decode(header_bytes, &self.worker.keys)?;
+        if prefix.len() != header.prefix_len() {
+            return Err(Error::Refused("a frame's length differs from its header's"));
+        }
+        let sealed = &prefix[FRAME_HEADER_BYTES + header.authenticator_len()..];
+        let keys = self.worker.keys.epoch(header.epoch)?;
+        self.open_record(&keys, &header, header_bytes, sealed)
+    }
+
     fn open_unwiped(&mut self, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) -> Result<(FrameHeader, Record)> {
         let header_bytes: &[u8; FRAME_HEADER_BYTES] =
             prefix.first_chunk().ok_or(Error::Refused("a frame ends too early"))?;

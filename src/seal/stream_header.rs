@@ -187,6 +187,11 @@ impl<'a> RawStreamHeader<'a> {
         Fields(&self.head[16..]).array().unwrap_or_default()
     }
 
+    /// The counter claimed for the description.
+    pub fn claimed_counter(&self) -> u64 {
+        Fields(&self.tail[COMMITMENT_BYTES..]).u64().unwrap_or_default()
+    }
+
     /// The profile claimed.
     ///
     /// # Errors

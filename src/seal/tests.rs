@@ -91,6 +91,10 @@ impl Verifier for Check {
         self.reader.frame(bytes)
     }
 
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> crate::Result<IndexHeader> {
+        self.reader.index_header(bytes)
+    }
+
     fn opens(&mut self, packet: &[u8]) -> bool {
         self.opened += packet.len();
         let keys = self.reader.keys().expect("a frame header has verified");
@@ -108,6 +112,7 @@ fn read(stream: &[u8], chunk: usize, lengths: &[usize]) -> Outcome {
     let mut note = |_, found: Found| match found {
         Found::Header(_) => outcome.headers += 1,
         Found::Frame(header, packet) => told.push((header, packet.to_vec())),
+        Found::Index(_) | Found::BadIndex => panic!("there is none"),
         Found::Rejected(_) => outcome.rejected += 1,
     };
     for chunk in stream.chunks(chunk) {

@@ -131,7 +131,15 @@ pub struct Packet {
     pub range: Range<usize>,
 }
 
-/// The packets of a `.cveil` file up to its end, or to where it was cut off.
+/// Takes the index from a `.cveil` file, and tells what is left: nothing but packets.
+pub fn take_index(path: &Path) -> Vec<u8> {
+    let mut bytes = std::fs::read(path).expect("a file");
+    bytes.truncate(packets(&bytes).last().expect("packets").range.end);
+    std::fs::write(path, &bytes).expect("written");
+    bytes
+}
+
+/// The packets of a `.cveil` file up to its index, or to where it was cut off.
 pub fn packets(file: &[u8]) -> Vec<Packet> {
     const SEGMENT_BYTES: usize = 786_432;
     const TAG_BYTES: usize = 16;
@@ -146,6 +154,8 @@ pub fn packets(file: &[u8]) -> Vec<Packet> {
                 let kind = if bytes[9] == 1 { Kind::End } else { Kind::Frame };
                 (kind, 64 + tags + u32_at(44) + TAG_BYTES + u32_at(40))
             }
+            // They stand at the end.
+            b"CVEILIDX" => break,
             other => panic!("no packet at {at}: {other:?}"),
         };
         if bytes.len() < len {

@@ -27,9 +27,8 @@ impl Sealed {
         let (clip, cipher) = (place.path("clip.mkv"), place.path("clip.cveil"));
         clips::make(&clip, CLIP);
         place.done(place.encrypt(&clip, &cipher));
-        let (bytes, tracks) = (fs::read(cipher).expect("written"), clips::tracks(&clip));
+        let (bytes, tracks) = (clips::take_index(&cipher), clips::tracks(&clip));
         let packets = clips::packets(&bytes);
-        assert_eq!(packets.last().map(|packet| packet.range.end), Some(bytes.len()));
         assert_eq!(packets.iter().filter(|packet| packet.kind == Kind::End).count(), 2);
         let mut frames = BTreeMap::<_, usize>::new();
         for packet in &packets {
@@ -296,7 +295,7 @@ fn fail_on_a_cipher_video_whose_end_is_cut_off() {
         assert!(output.exists() && !kept.exists());
     }
     // Written to a pipe, a file does not tell how long it is.
-    let piped = place.piped(place.encrypt(&clip, "-".as_ref()).args(["--to", "mkv", "--video-only"]), b"");
+    let piped = place.piped(place.encrypt(&clip, "-".as_ref()).args(["--output-form", "mkv", "--video-only"]), b"");
     fs::write(&short, &piped).expect("written");
     let ran = place.done(place.decrypt(&short, &output).arg("--force"));
     let said = crate::workplace::stderr(&ran);

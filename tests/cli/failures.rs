@@ -97,7 +97,7 @@ fn force_never_destroys_the_input() {
         assert!(said.contains("move INPUT away"), "{said}");
         assert_eq!(fs::read(&input).expect("still there"), cipher);
     }
-    place.failed(place.encrypt(address.as_ref(), &input).args(["--force", "--to", "cveil"]), code::USAGE, "");
+    place.failed(place.encrypt(address.as_ref(), &input).args(["--force", "--output-form", "cveil"]), code::USAGE, "");
     // An OUTPUT folder around the INPUT folder.
     fs::create_dir_all(place.path("out/in/in")).expect("made");
     let picture = place.path("out/in/p.png");
@@ -105,7 +105,7 @@ fn force_never_destroys_the_input() {
     fs::rename(&picture, place.path("out/in/in/p.png")).expect("moved");
     fs::copy(place.path("out/in/in/p.png"), &picture).expect("copied");
     let plain = fs::read(&picture).expect("there");
-    let encrypt = place.encrypt(&place.path("out/in"), &place.path("out")).args(["--to", "png", "--force"]);
+    let encrypt = place.encrypt(&place.path("out/in"), &place.path("out")).args(["--output-form", "png", "--force"]);
     place.failed(encrypt, code::USAGE, "lies in it");
     assert_eq!(fs::read(&picture).expect("still there"), plain);
 }
@@ -208,9 +208,9 @@ fn fail_on_a_full_pipe_or_disk_with_advice() {
         said
     };
     let stdout: &Path = "-".as_ref();
-    full(place.decrypt(&place.path("clip.cveil"), stdout).args(["--to", "mkv"]));
-    full(place.decrypt(&place.path("video.mkv"), stdout).args(["--to", "mkv"]));
-    let said = full(place.encrypt(&place.path("clip.mkv"), stdout).args(["--to", "cveil"]));
+    full(place.decrypt(&place.path("clip.cveil"), stdout).args(["--output-form", "mkv"]));
+    full(place.decrypt(&place.path("video.mkv"), stdout).args(["--output-form", "mkv"]));
+    let said = full(place.encrypt(&place.path("clip.mkv"), stdout).args(["--output-form", "cveil"]));
     assert!(said.contains(" bytes in, "), "figures come also with a failure: {said}");
     let Some(disk) = SmallDisk::mount(&place, 32 << 10) else { return };
     let (sealed, plain) = (disk.0.join("clip.cveil"), disk.0.join("back.mkv"));
@@ -246,14 +246,14 @@ fn a_folder_stops_at_a_full_disk_and_at_no_pipe() {
             .expect("written");
     }
     assert!(Command::new("mkfifo").arg(folder.join("b.jpg")).status().expect("mkfifo runs").success());
-    let encrypt = place.encrypt(&folder, &place.path("sealed")).args(["--to", "png"]);
+    let encrypt = place.encrypt(&folder, &place.path("sealed")).args(["--output-form", "png"]);
     let said = place.failed(encrypt, code::USAGE, "1 of 5 files failed");
     assert!(said.contains("b.jpg is no regular file"), "{said}");
     fs::remove_file(folder.join("b.jpg")).expect("there");
     assert!(Command::new("mkfifo").arg(place.path("sealed/e.cveil")).status().expect("mkfifo runs").success());
     place.failed(place.decrypt(&place.path("sealed"), &place.path("back")), code::USAGE, "1 of 5 files failed");
     let Some(disk) = SmallDisk::mount(&place, 24 << 10) else { return };
-    let encrypt = place.encrypt(&folder, &disk.0.join("out")).args(["--to", "png"]);
+    let encrypt = place.encrypt(&folder, &disk.0.join("out")).args(["--output-form", "png"]);
     let said = place.failed(encrypt, code::MISSING, "1 of 4 files failed");
     assert!(said.contains("not tried") && said.matches("make space").count() == 1, "{said}");
 }
@@ -314,18 +314,26 @@ fn inspect_counts_only_what_it_has_verified() {
 fn from_says_what_a_file_is() {
     let place = sealed_clip();
     let clip = place.path("clip.mkv");
-    place.failed(place.encrypt(&clip, &place.path("x.cveil")).args(["--from", "png"]), code::CONTENT, "no picture");
-    place.failed(place.encrypt(&clip, &place.path("x.cveil")).args(["--from", "cveil"]), code::USAGE, "--from");
+    place.failed(
+        place.encrypt(&clip, &place.path("x.cveil")).args(["--input-form", "png"]),
+        code::CONTENT,
+        "no picture",
+    );
+    place.failed(
+        place.encrypt(&clip, &place.path("x.cveil")).args(["--input-form", "cveil"]),
+        code::USAGE,
+        "--input-form",
+    );
     fs::rename(&clip, place.path("clip.png")).expect("moved");
     place.failed(place.encrypt(&place.path("clip.png"), &place.path("x.cveil")), code::CONTENT, "no picture");
-    place.done(place.encrypt(&place.path("clip.png"), &place.path("x.cveil")).args(["--from", "mkv"]));
+    place.done(place.encrypt(&place.path("clip.png"), &place.path("x.cveil")).args(["--input-form", "mkv"]));
     let tracks = clips::packets(&fs::read(place.path("x.cveil")).expect("written"));
     assert!(tracks.len() > 100);
     let address = format!("file://{}", clip.display());
     place.failed(
-        place.encrypt(address.as_ref(), &place.path("y.cveil")).args(["--from", "png"]),
+        place.encrypt(address.as_ref(), &place.path("y.cveil")).args(["--input-form", "png"]),
         code::USAGE,
-        "--from",
+        "--input-form",
     );
 }
 

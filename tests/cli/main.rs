@@ -11,6 +11,7 @@ mod clips;
 mod comparison;
 mod core_dumps;
 mod damage;
+mod excerpts;
 mod failures;
 mod labels;
 mod pictures;

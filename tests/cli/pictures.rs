@@ -439,8 +439,11 @@ fn a_folder_keeps_its_names_and_survives_a_bad_file() {
     fs::write(folder.join("bad.jpg"), "no picture").expect("written");
     fs::write(folder.join(".hidden"), "left out").expect("written");
     let sealed = place.path("sealed");
-    let said =
-        place.failed(place.encrypt(&folder, &sealed).args(["--to", "cveil"]), code::CONTENT, "1 of 4 files failed");
+    let said = place.failed(
+        place.encrypt(&folder, &sealed).args(["--output-form", "cveil"]),
+        code::CONTENT,
+        "1 of 4 files failed",
+    );
     assert!(said.contains("bad.jpg") && said.contains("3 frames"), "{said}");
     assert_eq!(place.names(&sealed), ["a.png.cveil", "b.jpg.cveil", "more/c.bmp.cveil"]);
     place.done(place.decrypt(&sealed, &place.path("back")));
@@ -452,7 +455,7 @@ fn a_folder_keeps_its_names_and_survives_a_bad_file() {
         );
     }
     fs::remove_file(folder.join("bad.jpg")).expect("there");
-    place.done(place.encrypt(&folder, &place.path("ciphers")).args(["--to", "png"]));
+    place.done(place.encrypt(&folder, &place.path("ciphers")).args(["--output-form", "png"]));
     assert_eq!(place.names(&place.path("ciphers")), ["a.png", "b.jpg.png", "more/c.bmp.png"]);
     fs::write(place.path("ciphers/a.png"), "spoiled").expect("written");
     place.failed(place.decrypt(&place.path("ciphers"), &place.path("pixels")), code::CONTENT, "a.png");
@@ -470,9 +473,17 @@ fn fail_on_folders_that_would_lose_something() {
     fs::create_dir_all(&folder).expect("made");
     photo(&folder.join("a.jpg"));
     photo(&folder.join("a.jpg.png"));
-    place.failed(place.encrypt(&folder, &place.path("out")).args(["--to", "png", "--force"]), code::USAGE, "a.jpg.png");
-    place.failed(place.encrypt(&folder, &folder.join("inside")).args(["--to", "png"]), code::USAGE, "lies in it");
-    place.failed(place.encrypt(&folder, &place.path("out2")), code::USAGE, "--to");
+    place.failed(
+        place.encrypt(&folder, &place.path("out")).args(["--output-form", "png", "--force"]),
+        code::USAGE,
+        "a.jpg.png",
+    );
+    place.failed(
+        place.encrypt(&folder, &folder.join("inside")).args(["--output-form", "png"]),
+        code::USAGE,
+        "lies in it",
+    );
+    place.failed(place.encrypt(&folder, &place.path("out2")), code::USAGE, "--output-form");
 }
 
 #[test]
@@ -481,11 +492,14 @@ fn pictures_go_through_pipes() {
     let plain = photo(&place.path("photo.png"));
     let bytes = fs::read(&plain).expect("there");
     let pipe = Path::new("-");
-    let sealed = place.piped(place.encrypt(pipe, pipe).args(["--to", "cveil"]), &bytes);
+    let sealed = place.piped(place.encrypt(pipe, pipe).args(["--output-form", "cveil"]), &bytes);
     assert_eq!(place.piped(place.decrypt(pipe, pipe), &sealed), bytes);
-    assert_eq!(place.piped(place.decrypt(pipe, pipe).args(["--from", "cveil", "--to", "png"]), &sealed), bytes);
-    let cipher = place.piped(place.encrypt(&plain, pipe).args(["--to", "png"]), b"");
-    let back = place.piped(place.decrypt(pipe, pipe).args(["--from", "png"]), &cipher);
+    assert_eq!(
+        place.piped(place.decrypt(pipe, pipe).args(["--input-form", "cveil", "--output-form", "png"]), &sealed),
+        bytes
+    );
+    let cipher = place.piped(place.encrypt(&plain, pipe).args(["--output-form", "png"]), b"");
+    let back = place.piped(place.decrypt(pipe, pipe).args(["--input-form", "png"]), &cipher);
     assert_eq!(image::load_from_memory(&back).expect("a picture"), pictures()[2].1);
     // What is damaged does not go out.
     let mut decrypt = place.decrypt(pipe, pipe);
@@ -510,7 +524,7 @@ fn a_full_disk_leaves_no_file() {
     let plain = photo(&place.path("photo.png"));
     let command = place.encrypt(&plain, Path::new("-"));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("every Linux has it");
-    let ran = command.args(["--to", "cveil"]).stdout(full).output();
+    let ran = command.args(["--output-form", "cveil"]).stdout(full).output();
     assert_eq!(ran.status.code(), Some(code::MISSING), "{}", stderr(&ran));
     assert!(stderr(&ran).contains("make space"), "{}", stderr(&ran));
 }

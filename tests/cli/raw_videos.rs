@@ -132,13 +132,13 @@ fn videos_go_through_pipes() {
     let pipe = Path::new("-");
     let plain = make(&place.path("plain.mkv"), &format!("matroskamux name=mux {VIDEO}"));
     let (bytes, expected) = (fs::read(&plain).expect("made"), tracks::tracks(&plain, Apart::Stored));
-    let sealed = place.piped(place.encrypt(pipe, pipe).args(["--from", "mkv", "--to", "cveil"]), &bytes);
-    let back = place.piped(place.decrypt(pipe, pipe).args(["--to", "mkv"]), &sealed);
+    let sealed = place.piped(place.encrypt(pipe, pipe).args(["--input-form", "mkv", "--output-form", "cveil"]), &bytes);
+    let back = place.piped(place.decrypt(pipe, pipe).args(["--output-form", "mkv"]), &sealed);
     fs::write(place.path("back.mkv"), back).expect("written");
     tracks::assert_same(&tracks::tracks(&place.path("back.mkv"), Apart::Stored), &expected, "packets");
 
-    let cipher = place.piped(place.encrypt(pipe, pipe).args(["--to", "mkv"]), &bytes);
-    let back = place.piped(place.decrypt(pipe, pipe).args(["--from", "mkv", "--to", "mkv"]), &cipher);
+    let cipher = place.piped(place.encrypt(pipe, pipe).args(["--output-form", "mkv"]), &bytes);
+    let back = place.piped(place.decrypt(pipe, pipe).args(["--input-form", "mkv", "--output-form", "mkv"]), &cipher);
     fs::write(place.path("pictures.mkv"), back).expect("written");
     let (found, expected) = (place.path("pictures.mkv"), tracks::tracks(&plain, Apart::Decoded).remove(0));
     assert_same_pictures(&tracks::tracks(&found, Apart::Decoded).remove(0).frames, &expected.frames, "pictures");

@@ -185,7 +185,7 @@ fn fail_when_a_file_is_interrupted() {
          ! matroskamux name=mux",
     );
     place.done(place.encrypt(&place.path("long.mkv"), &place.path("long.cveil")).args(["--profile", "aead"]));
-    let decrypt = place.decrypt(&place.path("long.cveil"), "-".as_ref()).args(["--to", "mkv"]);
+    let decrypt = place.decrypt(&place.path("long.cveil"), "-".as_ref()).args(["--output-form", "mkv"]);
     let mut running = decrypt.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
     let mut stdout = running.stdout.take().expect("a pipe");
     // As long as nobody reads on it has to wait.
@@ -241,7 +241,7 @@ fn a_second_signal_ends_at_once() {
     let place = Workplace::new();
     clips::make(&place.path("clip.mkv"), CLIP);
     // Nobody reads, so it cannot end in good order.
-    let encrypt = place.encrypt(&place.path("clip.mkv"), "-".as_ref()).args(["--to", "mkv", "--video-only"]);
+    let encrypt = place.encrypt(&place.path("clip.mkv"), "-".as_ref()).args(["--output-form", "mkv", "--video-only"]);
     let mut running = encrypt.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
     let mut first = [0; 1];
     running.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("something");

@@ -21,7 +21,7 @@ impl Sealed {
         let place = Workplace::new();
         clips::make(&place.path("clip.mkv"), CLIP);
         place.done(place.encrypt(&place.path("clip.mkv"), &place.path("clip.cveil")));
-        let bytes = fs::read(place.path("clip.cveil")).expect("written");
+        let bytes = clips::take_index(&place.path("clip.cveil"));
         let packets = clips::packets(&bytes);
         Sealed { place, bytes, packets }
     }

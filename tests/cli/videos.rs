@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The clips among the shared data; none, and a line that says so, where they are not.
-fn clips() -> Vec<PathBuf> {
+pub fn clips() -> Vec<PathBuf> {
     let data = env::var_os("CHAOSVEIL_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let Ok(entries) = fs::read_dir(data.join("video")) else {
@@ -277,7 +277,7 @@ fn subtitles_of_other_kinds() {
     assert_same(&round_trip(&place, &plain, "back.mkv"), &stored(&plain), "PGS");
     place.failed(place.decrypt(&place.path("sealed.cveil"), &place.path("back.mp4")), code::USAGE, "subpicture/x-pgs");
     let sealed = fs::read(place.path("sealed.cveil")).expect("written");
-    let back = place.piped(place.decrypt(Path::new("-"), Path::new("-")).args(["--to", "mkv"]), &sealed);
+    let back = place.piped(place.decrypt(Path::new("-"), Path::new("-")).args(["--output-form", "mkv"]), &sealed);
     assert!(back.windows(10).any(|window| window == b"S_HDMV/PGS"));
 }
 

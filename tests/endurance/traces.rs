@@ -12,8 +12,8 @@ use gstchaosveil::{
     backend::{self, Choice},
     seal::{
         Aead, Description, Engine, FRAME_HEADER_BYTES, Found, FrameHeader, FrameOpener, FrameSealer, HeaderNews,
-        Identities, Kind, PacketScanner, Profile, ReaderPolicy, Recipients, Record, Secret, StreamReader,
-        StreamSecrets, StreamWriter, Verdict, Verifier,
+        INDEX_HEADER_BYTES, Identities, IndexHeader, Kind, PacketScanner, Profile, ReaderPolicy, Recipients, Record,
+        Secret, StreamReader, StreamSecrets, StreamWriter, Verdict, Verifier,
     },
 };
 use serde_json::json;
@@ -121,6 +121,10 @@ impl Verifier for Check<'_, '_> {
         self.reader.borrow().frame(bytes)
     }
 
+    fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
+        self.reader.borrow().index_header(bytes)
+    }
+
     fn opens(&mut self, packet: &[u8]) -> bool {
         let reader = self.reader.borrow();
         let header = reader.frame(packet.first_chunk().expect("a header")).expect("verified before");
@@ -169,7 +173,7 @@ impl Receiver {
             }
             Found::Frame(header, packet) => frames.open(&mut reader.borrow_mut(), &header, packet),
             Found::Rejected(Error::NoHeaderYet) => {}
-            Found::Rejected(_) => frames.counts.rejected += 1,
+            Found::Rejected(_) | Found::BadIndex | Found::Index(_) => frames.counts.rejected += 1,
         };
         run(&mut self.scanner, &self.chunk, &mut Check { reader: &reader, news: &news }, &mut found);
         self.chunk.clear();

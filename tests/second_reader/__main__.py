@@ -41,6 +41,7 @@ def summary_of_stream(stream: Stream) -> dict:
         "first_counter": counters[0] if counters else None,
         "last_counter": counters[-1] if counters else None,
         "end_record": stream.end is not None,
+        "index": stream.index and vars(stream.index),
         "complete": stream.complete,
         "replayed": stream.replayed,
         "reordered": stream.reordered,
@@ -61,7 +62,7 @@ def exit_code(reading: Reading) -> int:
 
 
 def summary_of(reading: Reading) -> dict:
-    counts = ("rejected", "truncated", "locked", "skipped_bytes", "missing_tracks", "intact")
+    counts = ("rejected", "truncated", "locked", "skipped_bytes", "bad_index_bytes", "missing_tracks", "intact")
     summary = {name: getattr(reading, name) for name in counts}
     return summary | {"streams": [summary_of_stream(stream) for stream in reading.streams.values()]}
 

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 HEADER_MAGIC = b"CVEILHDR"
 FRAME_MAGIC = b"CVEILFRM"
 PICTURE_MAGIC = b"CVEILPIC"
+INDEX_MAGIC = b"CVEILIDX"
+INDEX_END = b"CVEILEND"
 VERSION = 1
 HARDENED, CHAOS, AEAD_ONLY = 1, 2, 3
 PROFILES = {HARDENED: "hardened", CHAOS: "chaos", AEAD_ONLY: "aead"}
@@ -25,6 +27,11 @@ FRAME_HEADER = 64
 RECORD_FIXED = 12
 SEGMENT_INFO = 84
 TRAILER = 24
+INDEX_HEADER = 88
+INDEX_TRAILER = 16
+INDEX_FIXED = 24
+INDEX_DESCRIPTION = 16
+INDEX_POINT = 24
 TAG = 16
 SEGMENT = 786_432
 RECORD_INDEX = 0xFFFFFFFF
@@ -38,6 +45,9 @@ MAX_RECORD = 65_535
 MAX_STREAMS = 256
 MAX_EPOCH = 1 << 20
 SIGNATURE = 32 + 64
+MAX_INDEX_DESCRIPTIONS = 4096
+MAX_INDEX_POINTS = 65_536
+MAX_INDEX_BYTES = 67_108_864
 REPLAY_WINDOW = 1024
 
 
@@ -91,6 +101,7 @@ class StreamKeys:
         self.head_hash = blake3(head).digest()
         self.commitment = self._derive("commitment", root)
         self.header_key = self._derive("header", root)
+        self.index_key = self._derive("index", root)
         self._root = root
 
     def _derive(self, use: str, secret: bytes) -> bytes:
@@ -111,6 +122,14 @@ class StreamKeys:
 
     def frame_mac(self, frame_header: bytes) -> bytes:
         return self.header_mac(b"frame", frame_header[:48])
+
+    def index_mac(self, index_header: bytes) -> bytes:
+        return self.header_mac(b"index", index_header[:72])
+
+    def index_cipher(self, salt: bytes):
+        """The cipher of one index packet, whose nonce is zero."""
+        context = f"chaosveil v1 index packet {AEADS[self.aead]} {PROFILES[self.profile]}"
+        return CIPHERS[self.aead](blake3(self.index_key + salt, derive_key_context=context).digest())
 
     def description_aad(self, tail: bytes) -> bytes:
         return b"description" + self.head_hash + tail[:TAIL_MACED]

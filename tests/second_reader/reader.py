@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from . import chaotic_stage
 from .age_file import AgeError, NoMatch, count_stanzas, open_age
 from .geometry import Plane, planes_of_caps, row_step
+from .index import Index, open_index, packet_length
 from .layout import (
     AEAD_ONLY,
     AEADS,
@@ -22,6 +23,7 @@ from .layout import (
     FRAME_MAGIC,
     HEAD_FIXED,
     HEADER_MAGIC,
+    INDEX_MAGIC,
     MAX_AGE_STANZAS,
     MAX_EPOCH,
     MAX_KEY_GROUPS,
@@ -83,6 +85,7 @@ class Stream:
     descriptions: dict[int, Description] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     end: End | None = None
+    index: Index | None = None
     undescribed: list[int] = field(default_factory=list)
     replayed: int = 0
     reordered: int = 0
@@ -126,6 +129,7 @@ class Reading:
     truncated: int = 0
     locked: int = 0
     skipped_bytes: int = 0
+    bad_index_bytes: int = 0
 
     @property
     def missing_tracks(self) -> list[int]:
@@ -373,33 +377,58 @@ def _read_frame(reading: Reading, data: bytes, at: int) -> int:
     return end - at
 
 
+def _read_index(reading: Reading, data: bytes, at: int) -> int:
+    stream = reading.streams.get(data[at + 16 : at + 32])
+    if stream is None:
+        raise FormatError("an index of no open stream")
+    length = packet_length(data, at, stream.keys)
+    if at + length > len(data):
+        raise Truncated("index")
+    try:
+        stream.index = open_index(data[at : at + length], stream.keys)
+    except FormatError:
+        # Its header told how long it is: nothing else is lost with it.
+        reading.bad_index_bytes += length
+    return length
+
+
 def _next_magic(data: bytes, at: int) -> int:
-    places = [place for magic in (HEADER_MAGIC, FRAME_MAGIC) if (place := data.find(magic, at)) >= 0]
+    places = [place for magic in (HEADER_MAGIC, FRAME_MAGIC, INDEX_MAGIC) if (place := data.find(magic, at)) >= 0]
     return min(places, default=len(data))
 
 
 def read(data: bytes, credentials: Credentials) -> Reading:
     """Open everything that verifies; after a failure go on one byte after the magic that failed."""
-    reading, at = Reading(), 0
+    reading, at, in_index = Reading(), 0, False
     while at < len(data):
         place = _next_magic(data, at)
-        reading.skipped_bytes += place - at
+        if in_index:
+            reading.bad_index_bytes += place - at
+        else:
+            reading.skipped_bytes += place - at
         at = place
         if at == len(data):
             break
         try:
             if data.startswith(HEADER_MAGIC, at):
                 at += _read_stream_header(reading, data, at, credentials)
+            elif data.startswith(INDEX_MAGIC, at):
+                at += _read_index(reading, data, at)
             else:
                 at += _read_frame(reading, data, at)
+            in_index = False
             continue
         except WrongKey:
             reading.locked += 1
         except Truncated:
             reading.truncated += 1
         except FormatError:
-            reading.rejected += 1
-        reading.skipped_bytes += 1
+            reading.rejected += not data.startswith(INDEX_MAGIC, at)
+        in_index = in_index or data.startswith(INDEX_MAGIC, at)
+        if in_index:
+            reading.bad_index_bytes += 1
+        else:
+            reading.skipped_bytes += 1
         at += 1
     return reading
 

@@ -40,13 +40,36 @@ class Vectors(unittest.TestCase):
     def test_none_is_missing(self):
         counts = {name: len(value) for name, value in VECTORS.items() if isinstance(value, list)}
         expected = {"keys": 6, "frames": 88, "metas": 5, "records": 27, "streams": 6, "epochs": 6, "truncations": 42}
-        self.assertEqual(counts, expected | {"damage": 134, "pictures": 11, "layouts": 5})
+        self.assertEqual(counts, expected | {"damage": 134, "indexes": 84, "pictures": 11, "layouts": 5})
         self.assertEqual([len(stream["packets"]) for stream in VECTORS["streams"]], 6 * [6])
 
     def test_every_stream_has_the_edges_of_segments(self):
         for keys in VECTORS["keys"]:
             lengths = {frame["payload_length"] for frame in VECTORS["frames"] if frame["keys"] == keys["name"]}
             self.assertLessEqual({786_431, 786_432, 786_433, 1_572_864, 1_572_865}, lengths, keys["name"])
+
+
+class Indexes(unittest.TestCase):
+    def test_what_stands_behind_a_stream_is_opened_or_told_as_bad(self):
+        streams = {stream["name"]: stream for stream in VECTORS["streams"]}
+        for entry in VECTORS["indexes"]:
+            stream, packet = streams[entry["stream"]], bytes.fromhex(entry["packet"])
+            reading = read(whole(stream) + packet, psk_of(stream))
+            self.assertTrue(reading.intact, entry["case"])
+            found, told = reading.streams[bytes.fromhex(stream["stream_id"])].index, entry["index"]
+            self.assertEqual(found is None, told is None, entry["case"])
+            self.assertEqual(reading.bad_index_bytes, 0 if told else len(packet), entry["case"])
+            if told:
+                self.assertEqual([list(row) for row in found.points], told["points"])
+
+    def test_damage_to_an_index_is_none_to_its_file(self):
+        stream, packet = VECTORS["streams"][0], bytes.fromhex(VECTORS["indexes"][0]["packet"])
+        for at in range(0, len(packet), 7):
+            flipped = bytearray(whole(stream) + packet)
+            flipped[at - len(packet)] ^= 1
+            reading = read(bytes(flipped), psk_of(stream))
+            self.assertEqual(len(next(iter(reading.streams.values())).frames), 3)
+            self.assertIsNone(next(iter(reading.streams.values())).index)
 
 
 class ChaoticStage(unittest.TestCase):

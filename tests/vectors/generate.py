@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from second_reader import age_writer, chaotic_stage, geometry, layout, writer  # noqa: E402
+from second_reader import age_writer, chaotic_stage, geometry, index, layout, writer  # noqa: E402
 from second_reader.geometry import Plane, planes_of_caps, row_step  # noqa: E402
 from second_reader.layout import AEAD_ONLY, AES_256_GCM, CHACHA20_POLY1305, CHAOS, HARDENED  # noqa: E402
 from second_reader.reader import Credentials, open_picture, read  # noqa: E402
@@ -112,6 +112,7 @@ def key_entries(streams: dict[str, Stream]) -> list[dict]:
                 "h": keys.head_hash.hex(),
                 "commitment": keys.commitment.hex(),
                 "k_hdr": keys.header_key.hex(),
+                "k_index": keys.index_key.hex(),
                 "epochs": [
                     {
                         "epoch": number,
@@ -339,6 +340,47 @@ def epoch_stream(stream: Stream) -> dict:
     public = camera.public_key().public_bytes_raw()
     assert reading.streams[stream.stream_id].description.camera == public
     return stream.inputs() | {"camera_seed": seed.hex(), "camera": public.hex(), "caps": CAPS, "packets": packets}
+
+
+def index_entries(name: str, stream: Stream, packets: list[dict]) -> list[dict]:
+    """Index packets behind the packets of a small stream: one that is right, and contents that must be refused."""
+    at = {packet.get("description_counter") if packet["kind"] == "stream header" else packet.get("counter"): packet["position"] for packet in packets}
+    told, points = [(0, at[0]), (3, at[3])], [(1, at[1], 0), (4, at[4], 66_666_666)]
+    right = index.pack_content(index.Index(106_666_666, told, points))
+
+    def content(told, points, end=None):
+        return index.pack_content(index.Index(end, told, points))
+
+    cases = [
+        ("right", right, True),
+        ("no end, no points", content(told, []), True),
+        ("no descriptions", content([], points), False),
+        ("descriptions that go back", content(told[::-1], points), False),
+        ("points that go back", content(told, points[::-1]), False),
+        ("two points at one time", content(told, [points[0], (4, at[4], 0)]), False),
+        ("two points at one place", content(told, [points[0], (4, at[1], 1)]), False),
+        ("a point before every description", content(told[1:], points), False),
+        ("one point more than it says", right + bytes(24), False),
+        ("one point fewer than it says", right[:-24], False),
+        ("version 2", b"\2" + right[1:], False),
+        ("a reserved byte", right[:3] + b"\1" + right[4:], False),
+        ("a reserved number", right[:12] + b"\1" + right[13:], False),
+        ("nothing", b"", False),
+    ]
+    entries = []
+    for case, packed, good in cases:
+        salt = fixed_bytes(f"index {name} {case}", 32)
+        packet = index.seal(stream.keys, packed, at[0], salt)
+        found = index.find_from_end(bytes(9) + packet)
+        assert found == [(9, 9 + len(packet))]
+        try:
+            opened = index.open_index(packet, stream.keys)
+        except layout.FormatError:
+            opened = None
+        assert (opened is not None) == good, case
+        fields = {"end": opened.end, "descriptions": opened.descriptions, "points": opened.points} if opened else None
+        entries.append({"stream": name, "case": case, "salt": salt.hex(), "index": fields, "packet": packet.hex()})
+    return entries
 
 
 def released(reading, stream: Stream) -> list[int]:
@@ -570,6 +612,7 @@ def main() -> None:
         ],
         "truncations": [entry for entries in cuts for entry in entries],
         "damage": damage(first, small_streams[0]["packets"]),
+        "indexes": [entry for name, told in zip(small, small_streams) for entry in index_entries(name, small[name], told["packets"])],
         "key_groups": key_group_stream(),
         "pictures": [picture(*arguments) for arguments in PICTURES],
         "layouts": layout_entries(),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
-use gstchaosveil::seal::{Meta, Record, Segment};
+use gstchaosveil::seal::{Index, IndexPoint, IndexedDescription, Meta, Record, Segment};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,8 +20,37 @@ pub struct Vectors {
     pub epochs: Vec<EpochsVector>,
     pub truncations: Vec<Truncation>,
     pub damage: Vec<Damage>,
+    pub indexes: Vec<IndexVector>,
     pub key_groups: KeyGroupsVector,
     pub pictures: Vec<PictureVector>,
+}
+
+/// An index packet; `index` is `None` where its content must be refused.
+#[derive(Deserialize)]
+pub struct IndexVector {
+    pub stream: String,
+    pub case: String,
+    pub index: Option<IndexFields>,
+    pub packet: Hex,
+}
+
+#[derive(Deserialize)]
+pub struct IndexFields {
+    pub end: Option<u64>,
+    pub descriptions: Vec<[u64; 2]>,
+    pub points: Vec<[u64; 3]>,
+}
+
+impl IndexFields {
+    pub fn index(&self) -> Index {
+        let told = |&[counter, offset]: &[u64; 2]| IndexedDescription { counter, offset };
+        let point = |&[counter, offset, time]: &[u64; 3]| IndexPoint { counter, offset, time };
+        Index {
+            end: self.end,
+            descriptions: self.descriptions.iter().map(told).collect(),
+            points: self.points.iter().map(point).collect(),
+        }
+    }
 }
 
 /// What a writer would draw, and what it is told.

@@ -1,0 +1,340 @@
+//! A packet file that is read where it is needed: headers and records tell what stands where, payloads are stepped over.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use super::{
+    endpoint, error::Failure, graph::start_gstreamer, sealing::Opening, streams::Streams, video_progress::VideoProgress,
+};
+use crate::{
+    gst::restore_segment,
+    seal::{
+        FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, INDEX_HEADER_BYTES, INDEX_MAGIC, IndexDraft, IndexHeader, Kind,
+        RawStreamHeader, Record, STREAM_MAGIC, StreamKeys, Verifier, find_magic, is_magic, limits,
+    },
+};
+
+/// Id of a stream.
+pub type StreamId = [u8; 16];
+
+/// What is read at least: headers and record of most frames.
+const LEAST_READ: usize = 512;
+/// What is read at once where a packet is looked for.
+const SEARCH_BYTES: usize = 1 << 16;
+/// Segments that are remembered.
+const SEGMENTS_KEPT: usize = limits::INDEX_DESCRIPTIONS;
+
+/// A packet file and the streams in it that have been opened.
+pub struct PacketFile<'a> {
+    window: Window,
+    /// What it is called.
+    pub name: String,
+    streams: Streams<'a, ()>,
+    /// By stream and counter of the description.
+    segments: BTreeMap<(StreamId, u64), gst::FormattedSegment<gst::ClockTime>>,
+}
+
+/// A packet, and where in the file it stands.
+pub struct Met {
+    /// Its bytes.
+    pub place: Range<u64>,
+    /// Its stream.
+    pub stream: StreamId,
+    /// What it is.
+    pub packet: Packet,
+}
+
+/// What a packet tells without its payload.
+pub enum Packet {
+    /// A stream header with the description of that counter.
+    Header(u64),
+    /// A frame. Whether its payload verifies is not known.
+    Frame(FrameHeader, Record),
+    /// An end record.
+    End,
+}
+
+/// What stands at some place.
+enum Piece {
+    Packet(Met),
+    /// An index, up to there.
+    Index(u64),
+}
+
+impl<'a> PacketFile<'a> {
+    /// Opens a file; nothing has been read of it.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is no regular file; if GStreamer does not start.
+    pub fn open(path: &Path, opening: &'a Opening) -> Result<PacketFile<'a>, Failure> {
+        // Its segments tell when frames are due.
+        start_gstreamer()?;
+        let name = path.display().to_string();
+        let file = endpoint::open_file(path)?;
+        let len = file.metadata().map_err(|error| Failure::io(&name, error))?.len();
+        let window = Window { file, len, read: Arc::default(), at: 0, bytes: Vec::new() };
+        Ok(PacketFile { window, name, streams: Streams::new(opening, ()), segments: BTreeMap::new() })
+    }
+
+    /// Bytes of the file.
+    pub fn len(&self) -> u64 {
+        self.window.len
+    }
+
+    /// Bytes that have been read of it by now.
+    pub fn read_bytes(&self) -> Arc<AtomicU64> {
+        self.window.read.clone()
+    }
+
+    /// Reads some of it from front to back.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn part(&self, bytes: Range<u64>) -> Result<impl Read + Send + use<>, Failure> {
+        let mut file = self.window.file.try_clone().map_err(|error| self.unreadable(error))?;
+        file.seek(SeekFrom::Start(bytes.start)).map_err(|error| self.unreadable(error))?;
+        Ok(Part { file: file.take(bytes.end - bytes.start), read: self.read_bytes() })
+    }
+
+    /// Some bytes as they are; fewer where the file ends.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], Failure> {
+        let name = &self.name;
+        self.window.bytes(at, len).map_err(|error| Failure::io(name, error))
+    }
+
+    fn unreadable(&self, error: io::Error) -> Failure {
+        Failure::io(&self.name, error)
+    }
+
+    /// Keys of a stream that has been opened.
+    pub fn keys(&mut self, stream: StreamId) -> crate::Result<Arc<StreamKeys>> {
+        self.streams.stream(Some(stream))?.keys()
+    }
+
+    /// Caps of a stream that has been opened.
+    pub fn caps(&mut self, stream: StreamId) -> crate::Result<String> {
+        Ok(self.streams.stream(Some(stream))?.description().caps.clone())
+    }
+
+    /// How many tracks the recording has, as far as is known.
+    pub fn tracks(&self) -> usize {
+        self.streams.opened().values().map(|stream| stream.description().tracks.into()).max().unwrap_or(0)
+    }
+
+    /// That nothing could be opened, and why.
+    pub fn refusal(&mut self) -> Failure {
+        Failure::from(self.streams.take_refusal()).about(&self.name)
+    }
+
+    /// Running time of a moment in a stream, in ns, under the description of that counter. Negative where it lies before
+    /// the beginning; `None` where that is not known.
+    pub fn running_time(&self, stream: StreamId, description: u64, time: Option<u64>) -> Option<i64> {
+        let segment = self.segments.get(&(stream, description))?;
+        let running = segment.to_running_time_full(gst::ClockTime::from_nseconds(time?))?;
+        let (ns, sign) = (i64::try_from(running.abs().nseconds()).ok()?, running.is_negative());
+        Some(if sign { -ns } else { ns })
+    }
+
+    /// The next packet at or after some place and before another; `None` if there is none. A frame that something else
+    /// follows than a packet is taken for torn, and looked into.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn next(&mut self, mut at: u64, end: u64) -> Result<Option<Met>, Failure> {
+        while at < end {
+            if !is_magic(self.bytes(at, 8)?) {
+                let skipped = find_magic(self.bytes(at, SEARCH_BYTES)?) as u64;
+                at += skipped.max(1);
+                continue;
+            }
+            at = match self.piece(at)? {
+                Some(Piece::Packet(met)) if met.place.end <= end && self.is_followed(met.place.end, end)? => {
+                    return Ok(Some(met));
+                }
+                Some(Piece::Index(end)) => end,
+                _ => at + 1,
+            };
+        }
+        Ok(None)
+    }
+
+    fn is_followed(&mut self, at: u64, end: u64) -> Result<bool, Failure> {
+        Ok(at == end || is_magic(self.bytes(at, 8)?))
+    }
+
+    /// The packet at some place, if one stands there that verifies.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn packet_at(&mut self, at: u64) -> Result<Option<Met>, Failure> {
+        Ok(self.piece(at)?.and_then(|piece| match piece {
+            Piece::Packet(met) => Some(met),
+            Piece::Index(_) => None,
+        }))
+    }
+
+    fn piece(&mut self, at: u64) -> Result<Option<Piece>, Failure> {
+        let start = self.bytes(at, FRAME_HEADER_BYTES)?;
+        let piece = match start.first_chunk() {
+            Some(STREAM_MAGIC) => self.header_at(at)?.map(Piece::Packet),
+            Some(FRAME_MAGIC) => self.frame_at(at)?.map(Piece::Packet),
+            Some(INDEX_MAGIC) => self.index_header_at(at)?.map(|header| Piece::Index(at + header.packet_len() as u64)),
+            _ => None,
+        };
+        Ok(piece)
+    }
+
+    fn header_at(&mut self, at: u64) -> Result<Option<Met>, Failure> {
+        let Some(bytes) = self.header_bytes(at)? else { return Ok(None) };
+        if self.streams.stream_header(&bytes).is_err() {
+            return Ok(None);
+        }
+        Ok(self.take_description(&bytes).ok().map(|(stream, counter)| Met {
+            place: at..at + bytes.len() as u64,
+            stream,
+            packet: Packet::Header(counter),
+        }))
+    }
+
+    /// What may be a stream header packet, as it stands there.
+    pub fn header_bytes(&mut self, at: u64) -> Result<Option<Vec<u8>>, Failure> {
+        let len = RawStreamHeader::total_len(self.bytes(at, limits::STREAM_HEADER_BYTES.min(LEAST_READ))?);
+        let len = match len {
+            Ok(None) => RawStreamHeader::total_len(self.bytes(at, limits::STREAM_HEADER_BYTES)?),
+            told => told,
+        };
+        let Ok(Some(len)) = len else { return Ok(None) };
+        Ok(Some(self.bytes(at, len)?.to_vec()))
+    }
+
+    /// Remembers the segment. The header has verified.
+    fn take_description(&mut self, bytes: &[u8]) -> crate::Result<(StreamId, u64)> {
+        let raw = RawStreamHeader::split(bytes)?;
+        let (stream, counter) = (raw.stream_id(), raw.claimed_counter());
+        if !self.segments.contains_key(&(stream, counter)) {
+            let keys = self.streams.stream(Some(stream))?.keys()?;
+            let description = raw.description(&keys)?.description;
+            while self.segments.len() >= SEGMENTS_KEPT {
+                self.segments.pop_first();
+            }
+            self.segments.insert((stream, counter), restore_segment(description.segment.as_ref()));
+        }
+        Ok((stream, counter))
+    }
+
+    fn frame_at(&mut self, at: u64) -> Result<Option<Met>, Failure> {
+        let Some(&start) = self.bytes(at, FRAME_HEADER_BYTES)?.first_chunk() else { return Ok(None) };
+        let Ok(header) = self.streams.frame_header(&start) else { return Ok(None) };
+        let place = at..at + header.packet_len() as u64;
+        let met = |packet| Some(Met { place, stream: header.stream_id, packet });
+        if header.kind == Kind::End {
+            return Ok(met(Packet::End));
+        }
+        let prefix = self.window.bytes(at, header.prefix_len()).map_err(|error| Failure::io(&self.name, error))?;
+        let record = self.streams.stream(Some(header.stream_id)).and_then(|stream| stream.record(prefix));
+        Ok(record.ok().and_then(|record| met(Packet::Frame(header, record))))
+    }
+
+    fn index_header_at(&mut self, at: u64) -> Result<Option<IndexHeader>, Failure> {
+        let Some(&start) = self.bytes(at, INDEX_HEADER_BYTES)?.first_chunk() else { return Ok(None) };
+        Ok(self.streams.index_header(&start).ok())
+    }
+
+    /// Looks through the whole file, up to `end`, for where its streams can be entered. Tells where its last packet
+    /// ends, too.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn draft_indexes(
+        &mut self,
+        end: u64,
+        progress: &VideoProgress,
+    ) -> Result<(BTreeMap<StreamId, IndexDraft>, u64), Failure> {
+        let (mut drafts, mut at) = (BTreeMap::new(), 0);
+        while let Some(Met { place, stream, packet }) = self.next(at, end)? {
+            at = place.end;
+            progress.show_bytes(at, Some(end));
+            let keys = self.keys(stream)?;
+            let draft: &mut IndexDraft = drafts.entry(stream).or_insert_with(|| IndexDraft::new(keys));
+            match packet {
+                Packet::Header(counter) => draft.place_description(counter, place.start),
+                Packet::Frame(header, record) => {
+                    let (entry, end) = self.times(stream, &record);
+                    let entry = entry.filter(|_| is_entry(&record)).and_then(|time| time.try_into().ok());
+                    draft.note(header.counter, entry, end.and_then(|time| time.try_into().ok()));
+                    draft.place_frame(header.counter, place.start);
+                }
+                Packet::End => {}
+            }
+        }
+        Ok((drafts, at))
+    }
+
+    /// Running times at which a frame begins and ends.
+    pub fn times(&self, stream: StreamId, record: &Record) -> (Option<i64>, Option<i64>) {
+        let shown = record.pts.or(record.dts);
+        let end = shown.map(|shown| shown.saturating_add(record.duration.unwrap_or(0)));
+        let running = |time| self.running_time(stream, record.description, time);
+        (running(shown), running(end))
+    }
+}
+
+/// Whether a frame needs no other one to be decoded.
+pub fn is_entry(record: &Record) -> bool {
+    !gst::BufferFlags::from_bits_truncate(record.flags).contains(gst::BufferFlags::DELTA_UNIT)
+}
+
+/// Some bytes of a file, and how many have been read in all.
+struct Window {
+    file: File,
+    len: u64,
+    read: Arc<AtomicU64>,
+    /// Where `bytes` stand.
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// `len` bytes at some place; fewer where the file ends.
+    fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+        let rest = self.len.saturating_sub(at);
+        let len = usize::try_from(rest).map_or(len, |rest| len.min(rest));
+        let start = at.wrapping_sub(self.at);
+        if at < self.at || start.saturating_add(len as u64) > self.bytes.len() as u64 {
+            let least = usize::try_from(rest).map_or(LEAST_READ, |rest| LEAST_READ.min(rest));
+            self.bytes.resize(len.max(least), 0);
+            self.at = at;
+            self.file.read_exact_at(&mut self.bytes, at).inspect_err(|_| self.bytes.clear())?;
+            self.read.fetch_add(self.bytes.len() as u64, Relaxed);
+        }
+        let start = (at - self.at) as usize;
+        Ok(&self.bytes[start..start + len])
+    }
+}
+
+/// A part of a file.
+struct Part {
+    file: io::Take<File>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Part {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read(buffer)?;
+        self.read.fetch_add(len as u64, Relaxed);
+        Ok(len)
+    }
+}
