@@ -6,6 +6,7 @@ What the bytes of an input mean says the target in `src/fuzzing`.
 
 import hashlib
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def frame_header():
         for packet in stream["packets"]:
             if "frame_header" in packet:
                 yield bytes([number]) + bytes.fromhex(packet["frame_header"])[:48]
+
+
+def index():
+    names = [stream["name"] for stream in STREAMS]
+    for entry in VECTORS["indexes"]:
+        number = 2 * names.index(entry["stream"])
+        packet = bytes.fromhex(entry["packet"])
+        yield bytes([number]) + packet
+        if entry["index"]:
+            described, points = entry["index"]["descriptions"], entry["index"]["points"]
+            end = entry["index"]["end"]
+            content = struct.pack("<IIIIQ", 1, len(described), len(points), 0, (1 << 64) - 1 if end is None else end)
+            content += b"".join(struct.pack("<QQ", *told) for told in described)
+            yield bytes([number + 1]) + content + b"".join(struct.pack("<QQQ", *point) for point in points)
 
 
 def resynchronisation():
@@ -127,7 +142,7 @@ def key_files():
 
 
 TARGETS = (
-    cipher_picture, containers, frame_header, key_files, record, resynchronisation, sealed_texts, stream_header
+    cipher_picture, containers, frame_header, index, key_files, record, resynchronisation, sealed_texts, stream_header
 )
 
 

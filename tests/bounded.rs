@@ -69,7 +69,7 @@ fn hostile(name: &'static str, key: Key, pieces: usize, piece: impl Fn(usize) ->
 
 /// A whole stream header of `len` bytes with another stream id for each number, one key group and zeros behind.
 fn header(number: usize, len: usize, kind: u8, fill: &[u8]) -> Vec<u8> {
-    let group = len - 40 - 4 - 64 - 16;
+    let group = len - 40 - 4 - 72 - 16;
     let mut out = b"CVEILHDR\x01\x03\x01\x00".to_vec();
     out.extend_from_slice(&(44 + group as u32).to_le_bytes());
     out.extend_from_slice(&[&(number as u64).to_le_bytes()[..], &[7; 8]].concat());
@@ -87,7 +87,7 @@ fn passphrase_header(number: usize, log_n: u8) -> Vec<u8> {
     let salt: String = format!("{number:021}A");
     let body = "A".repeat(43);
     let file = format!("age-encryption.org/v1\n-> scrypt {salt} {log_n}\n{body}\n--- {body}\n");
-    let len = 40 + 4 + 64 + 16 + file.len() + 48;
+    let len = 40 + 4 + 72 + 16 + file.len() + 48;
     header(number, len, 2, [file.as_bytes(), &[0; 48]].concat().as_slice())
 }
 

@@ -51,6 +51,10 @@ pub static PICTURES: LazyLock<Vec<GenuinePicture>> = LazyLock::new(|| {
     of_streams.chain(list(&VECTORS["pictures"]).iter().filter_map(GenuinePicture::of)).collect()
 });
 
+/// The index packets of the vectors, those that must be refused too.
+pub static INDEXES: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| list(&VECTORS["indexes"]).iter().map(|index| bytes(&index["packet"])).collect());
+
 static VECTORS: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../tests/vectors/format.json")).expect("JSON"));
 

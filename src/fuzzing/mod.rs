@@ -10,6 +10,7 @@ mod cipher_picture;
 mod containers;
 mod frame_header;
 mod genuine;
+mod index;
 mod judge;
 mod key_files;
 #[cfg(test)]
@@ -24,10 +25,11 @@ mod stream_header;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("cipher_picture", cipher_picture::run),
     ("containers", containers::run),
     ("frame_header", frame_header::run),
+    ("index", index::run),
     ("key_files", key_files::run),
     ("record", record::run),
     ("resynchronisation", resynchronisation::run),

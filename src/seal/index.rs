@@ -117,7 +117,7 @@ impl Index {
         }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![1, 0, 0, 0];
         out.extend_from_slice(&(self.descriptions.len() as u32).to_le_bytes());
         out.extend_from_slice(&(self.points.len() as u32).to_le_bytes());
@@ -130,7 +130,7 @@ impl Index {
     }
 
     /// Reads a verified content.
-    fn decode(bytes: &[u8]) -> Result<Index> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Index> {
         let mut fields = Fields(bytes);
         if fields.u8()? != 1 {
             return Err(Error::Refused("unknown version of the index"));

@@ -148,7 +148,7 @@ pub fn packets(file: &[u8]) -> Vec<Packet> {
     while let Some(bytes) = file.get(at..).filter(|bytes| bytes.len() >= 64) {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes")) as usize;
         let (kind, len) = match &bytes[..8] {
-            b"CVEILHDR" => (Kind::Header, u32_at(12) + 64 + u32_at(u32_at(12) + 40) + TAG_BYTES),
+            b"CVEILHDR" => (Kind::Header, u32_at(12) + 72 + u32_at(u32_at(12) + 40) + TAG_BYTES),
             b"CVEILFRM" => {
                 let tags = u32_at(40).div_ceil(SEGMENT_BYTES).max(1) * TAG_BYTES;
                 let kind = if bytes[9] == 1 { Kind::End } else { Kind::Frame };

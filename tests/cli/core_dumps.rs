@@ -35,7 +35,7 @@ fn no_core_is_dumped() {
         println!("skipped in part: this system dumps no core of anybody");
     }
     let program = env!("CARGO_BIN_EXE_chaosveil");
-    let waiting = format!("{program} encrypt --from png --to cveil -k psk.key - -o - > sealed");
+    let waiting = format!("{program} encrypt --input-form png --output-form cveil -k psk.key - -o - > sealed");
     let limits = |process: u32| fs::read_to_string(format!("/proc/{process}/limits")).unwrap_or_default();
     let ended = crash(&place, &waiting, |process| {
         let limits = limits(process);

@@ -114,10 +114,13 @@ fn a_damaged_first_picture_still_opens_the_stream() {
         let caps = all_caps(&cipher).remove(0);
         let whole: Vec<gst::Buffer> = buffers(&cipher).into_iter().cloned().collect();
         let first = pictures::bytes(&whole[0]);
-        let header = first.windows(8).position(|window| window == b"CVEILFRM").expect("a frame header");
+        // What stands behind the rows of a picture is not its content.
+        let visible = pictures::visible_bytes(&gst_video::VideoInfo::from_caps(&caps).expect("raw video"));
+        let content: Vec<u8> = visible.iter().map(|&place| first[place]).collect();
+        let header = content.windows(8).position(|window| window == b"CVEILFRM").expect("a frame header");
         for at in (8..64).step_by(5) {
             let (mut bytes, mut damaged) = (first.clone(), whole.clone());
-            bytes[header + at] ^= 0x10;
+            bytes[visible[header + at]] ^= 0x10;
             damaged[0] = gst::Buffer::from_slice(bytes);
             let came = decrypt_caps(&keys, "", &caps, damaged);
             let told = format!("byte {at} of the frame header: {:?}", came.posted);
