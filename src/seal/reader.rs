@@ -264,8 +264,9 @@ impl StreamReader {
         if self.asked.is_some_and(|asked| asked.elapsed() < ASKING_INTERVAL) {
             return Ok(None);
         }
-        let known = key_source(raw)?;
+        // Also where the answer is none, or names a file that is not there.
         self.asked = Some(Instant::now());
+        let known = key_source(raw)?;
         known.map(|identities| identities.unlock(raw)).transpose()
     }
 
