@@ -396,7 +396,7 @@ mod imp {
             (settings.given, settings.given_camera) = (Some(recipients), camera);
         }
 
-        /// Notes where the stream can be entered: for who writes the file, and tells [`ChaosEnc::index`] where in it
+        /// Notes where the stream can be entered: for who writes the file, and tells `index` where in it
         /// the packets stand.
         pub(crate) fn keep_index(&self) {
             lock(&self.imp().settings).keep_index = true;
