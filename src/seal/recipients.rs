@@ -154,7 +154,17 @@ fn age_file<'a>(recipients: impl Iterator<Item = &'a dyn age::Recipient>, root: 
     let mut writer = encryptor.wrap_output(&mut bytes).map_err(|e| failed(e.to_string()))?;
     writer.write_all(root.bytes()).map_err(|e| failed(e.to_string()))?;
     writer.finish().map_err(|e| failed(e.to_string()))?;
+    wipe_what_age_freed();
     Ok(bytes)
+}
+
+/// Bytes of the buffer in which age collects what it encrypts.
+const AGE_CHUNK_BYTES: usize = 1 << 16;
+
+/// age frees the buffer that held the root as it is. Buffers of its size are taken, for the allocator gives that place
+/// away again, and wiped; a test looks whether that is enough.
+fn wipe_what_age_freed() {
+    let _wiped_when_dropped: Vec<_> = (0..8).map(|_| Zeroizing::new(vec![1_u8; AGE_CHUNK_BYTES])).collect();
 }
 
 /// `salt | ChaCha20-Poly1305(KEK, nonce 0, AAD = stream id, root)`.
