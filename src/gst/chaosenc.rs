@@ -612,7 +612,7 @@ mod imp {
             stats.add(Counter::BytesIn, buffer.size() as u64);
             let ready = encrypter::serial(&encrypter).frame(buffer);
             let mut ready = ready.map_err(|error| self.failed(&error))?;
-            if let Some(news) = ready.news.take() {
+            for news in ready.news.drain(..) {
                 self.tell_keys(news, ready.job.counter());
             }
             self.submit(&runner, &stats, ready)?;

@@ -172,8 +172,10 @@ pub struct Encrypter {
     rekey_policy: RekeyPolicy,
     /// Somebody asked for the next epoch.
     rekey_asked: bool,
-    /// That a limit is near has been told, in this epoch.
-    limit_told: bool,
+    /// That the limit of a key is near has been told, in this epoch.
+    key_limit_told: bool,
+    /// That the end of counters or epochs is near has been told.
+    end_told: bool,
     description: Description,
     content: Arc<Content>,
     form: Form,
@@ -212,7 +214,7 @@ pub struct Ready {
     /// The frame.
     pub job: EncryptJob,
     /// To be told with it.
-    pub news: Option<KeyNews>,
+    pub news: Vec<KeyNews>,
 }
 
 impl Encrypter {
@@ -230,7 +232,8 @@ impl Encrypter {
             profile,
             rekey_policy,
             rekey_asked: false,
-            limit_told: false,
+            key_limit_told: false,
+            end_told: false,
             description: Description {
                 track: place.track,
                 tracks: place.tracks,
@@ -378,15 +381,21 @@ impl Encrypter {
         Ok(Ready { header: header.filter(|_| matches!(self.form, Form::Packets)), job, news })
     }
 
-    /// Goes on to the next epoch where it is time for it.
-    fn rekey(&mut self, payload_len: usize) -> Result<Option<KeyNews>> {
-        if self.rekey_asked || self.writer.rekey_due(&self.rekey_policy, payload_len) {
+    /// Goes on to the next epoch where it is time for it. The last one goes on to the limits of its key.
+    fn rekey(&mut self, payload_len: usize) -> Result<Vec<KeyNews>> {
+        let mut news = Vec::new();
+        let due = std::mem::take(&mut self.rekey_asked) || self.writer.rekey_due(&self.rekey_policy, payload_len);
+        if due && self.writer.can_rekey() {
             self.writer.rekey()?;
-            (self.rekey_asked, self.limit_told, self.stale) = (false, false, true);
-            return Ok(Some(KeyNews::Rekeyed(self.writer.epoch())));
+            (self.key_limit_told, self.stale) = (false, true);
+            news.push(KeyNews::Rekeyed(self.writer.epoch()));
         }
-        let nears = self.writer.nears_a_limit() && !std::mem::replace(&mut self.limit_told, true);
-        Ok(nears.then_some(KeyNews::NearsLimit))
+        let key_nears = self.writer.nears_key_limit() && !std::mem::replace(&mut self.key_limit_told, true);
+        let end_nears = self.writer.nears_end() && !std::mem::replace(&mut self.end_told, true);
+        if key_nears || end_nears {
+            news.push(KeyNews::NearsLimit);
+        }
+        Ok(news)
     }
 
     fn note_in_index(&self, counter: u64, frame: &gst::BufferRef) {
@@ -432,7 +441,7 @@ impl Encrypter {
         self.ended = true;
         let record = Record { description: ticket.description(), ..Record::default() };
         let job = self.job(ticket, record, Source::End(payload), None);
-        Ok(Some(Ready { header, job, news: None }))
+        Ok(Some(Ready { header, job, news: Vec::new() }))
     }
 
     /// After a flush the stream goes on, under the counters that follow; also after an end.

@@ -179,10 +179,10 @@ impl StreamWriter {
     /// # Errors
     /// [`Error::KeyExhausted`] after the last epoch.
     pub fn rekey(&mut self) -> Result<()> {
-        let next = self.epoch.epoch + 1;
-        if next > limits::EPOCHS {
+        if !self.can_rekey() {
             return Err(Error::KeyExhausted("2^20 epochs"));
         }
+        let next = self.epoch.epoch + 1;
         self.keys.forget_before(next)?;
         self.epoch = self.keys.epoch(next)?;
         self.usage = Usage::none();
@@ -195,13 +195,19 @@ impl StreamWriter {
         self.usage.bytes = limits::EPOCH_BYTES - END_RESERVE.bytes - bytes;
     }
 
-    /// Whether little is left of a limit at which this writer stops: of the key of this epoch, the counters or the epochs.
-    pub fn nears_a_limit(&self) -> bool {
-        let nears = |used: u64, limit: u64| used > limit - limit / 8;
-        nears(self.usage.invocations, limits::EPOCH_INVOCATIONS)
-            || nears(self.usage.bytes, limits::EPOCH_BYTES)
-            || nears(self.next_counter, u64::MAX)
-            || nears(self.epoch.epoch.into(), limits::EPOCHS.into())
+    /// Whether there is a next epoch.
+    pub fn can_rekey(&self) -> bool {
+        self.epoch.epoch < limits::EPOCHS
+    }
+
+    /// Whether little is left of what may be sealed in this epoch.
+    pub fn nears_key_limit(&self) -> bool {
+        nears(self.usage.invocations, limits::EPOCH_INVOCATIONS) || nears(self.usage.bytes, limits::EPOCH_BYTES)
+    }
+
+    /// Whether little is left of the stream itself: its counters, its epochs.
+    pub fn nears_end(&self) -> bool {
+        nears(self.next_counter, u64::MAX) || nears(self.epoch.epoch.into(), limits::EPOCHS.into())
     }
 
     /// Bytes of the stream header that would tell `description`.
@@ -284,6 +290,11 @@ impl StreamWriter {
     }
 }
 
+/// Whether less than an eighth is left.
+fn nears(used: u64, limit: u64) -> bool {
+    used > limit - limit / 8
+}
+
 /// What the limits keep back.
 #[derive(Clone, Copy, Default)]
 struct Reserve {
@@ -353,9 +364,9 @@ mod tests {
     fn a_new_epoch_has_new_limits() {
         let mut writer = writer();
         writer.usage.bytes = limits::EPOCH_BYTES - 16;
-        assert!(writer.nears_a_limit() && matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
+        assert!(writer.nears_key_limit() && matches!(writer.frame(1), Err(Error::KeyExhausted(_))));
         writer.rekey().expect("not the last epoch");
-        assert!(!writer.nears_a_limit());
+        assert!(!writer.nears_key_limit() && !writer.nears_end());
         let ticket = writer.frame(1).expect("another key");
         assert_eq!((ticket.counter(), ticket.keys.epoch, writer.epoch()), (0, 1, 1), "counters go on");
     }
@@ -365,7 +376,7 @@ mod tests {
         let mut writer = writer();
         writer.keys.forget_before(limits::EPOCHS - 1).expect("within limits");
         writer.epoch = writer.keys.epoch(limits::EPOCHS - 1).expect("within limits");
-        assert!(writer.nears_a_limit());
+        assert!(writer.nears_end() && !writer.nears_key_limit());
         writer.rekey().expect("the last one");
         assert!(matches!(writer.rekey(), Err(Error::KeyExhausted(_))));
         writer.frame(1).expect("the last epoch goes on");

@@ -18,7 +18,7 @@ fn a_limit_that_is_near_is_told_once_an_epoch() {
     encrypter.set_caps(&gst::Caps::builder("application/x-test").build(), false, false).expect("packets carry all");
     let told = |encrypter: &mut Encrypter, bytes: usize| {
         encrypter.frame(gst::Buffer::from_slice(vec![0; bytes])).map(|ready| {
-            ready.news.map(|news| match news {
+            ready.news.into_iter().next().map(|news| match news {
                 KeyNews::NearsLimit => "near".to_owned(),
                 KeyNews::Rekeyed(epoch) => format!("epoch {epoch}"),
             })
