@@ -180,6 +180,7 @@ mod imp {
         segment: Mutex<gst::Segment>,
         told: Mutex<Told>,
         seeking: Mutex<Seeking>,
+        session: Mutex<Option<Arc<Session>>>,
         stats: Mutex<Arc<Stats>>,
         latency: Latency,
         events: Arc<Events>,
@@ -228,6 +229,7 @@ mod imp {
                 segment: Mutex::new(gst::Segment::new()),
                 told: Mutex::default(),
                 seeking: Mutex::default(),
+                session: Mutex::default(),
                 stats: Mutex::new(Arc::new(Stats::new("chaosdec", "decrypt"))),
                 latency: Latency::default(),
                 events: Arc::default(),
@@ -393,6 +395,7 @@ mod imp {
             *lock(&self.told) = Told::default();
             *lock(&self.pictures) = None;
             *lock(&self.seeking) = Seeking::default();
+            *lock(&self.session) = None;
             let reader = StreamReader::new(settings.identities()?, settings.policy()?).asking(self.key_source());
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
@@ -766,9 +769,9 @@ mod imp {
             seekable.then(|| self.sink_pad.peer_query_duration::<gst::format::Bytes>()).flatten().map(u64::from)
         }
 
+        /// The stream that is open. Who asks does not wait for a key that the application looks for.
         fn session(&self) -> Option<Arc<Session>> {
-            let (shared, _) = self.parts()?;
-            lock(&shared).session()
+            lock(&self.session).clone()
         }
 
         /// Seeks by the index, which is fetched before if need be. A stream that has not been opened cannot.
@@ -783,7 +786,7 @@ mod imp {
 
         fn fetch_tail(&self, target: Target, bytes: u64, more: bool) -> bool {
             let offset = lock(&self.seeking).fetch_tail(target, bytes, more);
-            self.seek_bytes(target, offset)
+            self.seek_bytes(target, offset) || lock(&self.seeking).give_up()
         }
 
         fn seek_by_index(&self, target: Target) -> bool {
@@ -799,7 +802,7 @@ mod imp {
             }
             let knows = |counter| session.knows(counter);
             let offset = lock(&self.seeking).go(target, index.as_deref(), &sealed, knows);
-            self.seek_bytes(target, offset)
+            self.seek_bytes(target, offset) || lock(&self.seeking).give_up()
         }
 
         fn seek_bytes(&self, target: Target, offset: u64) -> bool {
@@ -849,7 +852,9 @@ mod imp {
                         self.take_tail(&map, false);
                         return Ok(gst::FlowSuccess::Ok);
                     }
-                    lock(&shared).push(&map, arrival, &mut items);
+                    let mut shared = lock(&shared);
+                    shared.push(&map, arrival, &mut items);
+                    *lock(&self.session) = shared.session();
                 }
             }
             self.hand_on(&runner, &stats, items)?;

@@ -68,6 +68,8 @@ struct Tail {
     wanted: usize,
     /// There is more of the file.
     is_short: bool,
+    /// The flush of our own seek has come: what follows is the end of the file.
+    begun: bool,
 }
 
 /// What comes after the end of the file.
@@ -99,20 +101,28 @@ impl Seeking {
     /// Begins to fetch the end of a file of `len` bytes, the larger one of two if `more`. Tells at which byte it begins.
     pub fn fetch_tail(&mut self, target: Target, len: u64, more: bool) -> u64 {
         let wanted = len.min(TAIL_BYTES[usize::from(more)]);
-        let tail = Tail { target, bytes: Vec::new(), wanted: wanted as usize, is_short: !more && wanted < len };
+        let tail =
+            Tail { target, bytes: Vec::new(), wanted: wanted as usize, is_short: !more && wanted < len, begun: false };
         (self.tail, self.coming) = (Some(tail), None);
         len - wanted
     }
 
     /// Whether the end of the file is being fetched.
     pub fn is_fetching(&self) -> bool {
-        self.tail.is_some()
+        self.tail.as_ref().is_some_and(|tail| tail.begun)
+    }
+
+    /// Upstream does not seek: everything stays as it was. Never true.
+    pub fn give_up(&mut self) -> bool {
+        (self.tail, self.coming) = (None, None);
+        false
     }
 
     /// Bytes from before have nothing to do with those that come.
     pub fn flushed(&mut self) {
         if let Some(tail) = &mut self.tail {
             tail.bytes.clear();
+            tail.begun = true;
         }
         self.origin = self.coming.take();
     }

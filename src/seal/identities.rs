@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     io::Read,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use super::{
     limits,
     recipients::unwrap_preshared,
     refusal::Refusal,
-    stream_header::{GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, RawStreamHeader},
+    stream_header::{GROUP_PASSPHRASE, GROUP_PRESHARED, GROUP_RECIPIENTS, OpenedDescription, RawStreamHeader},
 };
 use crate::{Error, Result};
 
@@ -40,12 +40,16 @@ struct Tried {
     groups: VecDeque<(blake3::Hash, Result<Option<Secret>, Refusal>)>,
     /// When passphrases did not fit.
     misfits: VecDeque<Instant>,
+    /// When headers of far epochs did not open.
+    far_misfits: VecDeque<Instant>,
 }
 
 /// Key groups remembered.
 const GROUPS_REMEMBERED: usize = 256;
 /// Passphrases that may fail to fit in [`MISFITS_TIME`]: each costs up to a gigabyte and seconds.
 const MISFITS: usize = 8;
+/// Epochs that cost a reader next to nothing.
+const NEAR_EPOCHS: u32 = 4096;
 /// See [`MISFITS`].
 const MISFITS_TIME: Duration = Duration::from_secs(60);
 
@@ -141,13 +145,34 @@ impl Identities {
         Err(reason)
     }
 
+    /// The description of a stream that is not open yet. A far epoch takes up to a million steps of the ratchet, and who
+    /// knows a recipient can make headers of it that do not open in the end: those are tried so many times a minute.
+    ///
+    /// # Errors
+    /// As [`RawStreamHeader::description`].
+    pub(super) fn first_description(&self, header: &RawStreamHeader, keys: &StreamKeys) -> Result<OpenedDescription> {
+        let is_far = header.claimed_epoch() > NEAR_EPOCHS;
+        if is_far && !are_few(&mut self.lock_tried().far_misfits) {
+            return Err(Error::Refused("too many headers of far epochs in a minute that do not open"));
+        }
+        let opened = header.description(keys);
+        if is_far && opened.is_err() {
+            self.lock_tried().far_misfits.push_back(Instant::now());
+        }
+        opened
+    }
+
+    fn lock_tried(&self) -> MutexGuard<'_, Tried> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// As [`Identities::unwrap`], remembered but for pre-shared keys, which cost nothing.
     fn unwrap_once(&self, kind: u8, bytes: &[u8], stream_id: &[u8; 16]) -> Result<Option<Secret>> {
         if kind == GROUP_PRESHARED {
             return self.unwrap(kind, bytes, stream_id);
         }
         let hash = blake3::Hasher::new().update(&[kind]).update(bytes).finalize();
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = self.lock_tried();
         if let Some((_, known)) = tried.groups.iter().find(|(known, _)| *known == hash) {
             return known.clone().map_err(Error::from);
         }
@@ -206,12 +231,17 @@ impl std::fmt::Debug for Identities {
 
 impl Tried {
     fn check_misfits(&mut self) -> Result<()> {
-        self.misfits.retain(|then| then.elapsed() < MISFITS_TIME);
-        match self.misfits.len() < MISFITS {
+        match are_few(&mut self.misfits) {
             true => Ok(()),
             false => Err(Error::TooManyPassphrases),
         }
     }
+}
+
+/// Whether fewer than [`MISFITS`] have been in [`MISFITS_TIME`].
+pub(super) fn are_few(misfits: &mut VecDeque<Instant>) -> bool {
+    misfits.retain(|then| then.elapsed() < MISFITS_TIME);
+    misfits.len() < MISFITS
 }
 
 /// Counts the stanzas of all age headers together, before age parses any.

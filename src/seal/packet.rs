@@ -31,6 +31,11 @@ pub trait Verifier {
     /// # Errors
     /// If it does not verify: the scanner goes on one byte later.
     fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader>;
+    /// Whether a whole index packet opens, or at least ends like one, where nobody has its key.
+    fn opens_index(&mut self, packet: &[u8]) -> bool {
+        let trailer = packet.last_chunk().and_then(IndexHeader::claimed_packet_len);
+        trailer == Some(packet.len() as u64)
+    }
     /// Whether a whole frame packet opens. Asked only where the packet looks torn.
     fn opens(&mut self, packet: &[u8]) -> bool;
 }
@@ -232,9 +237,15 @@ impl PacketScanner {
                     if torn { 1 } else { packet.len() }
                 }
                 Piece::Index(header) => {
-                    let len = header.packet_len();
-                    found(offset, Found::Index(&rest[..len]));
-                    len
+                    // Its header may stand elsewhere too: what follows is not passed over for it alone.
+                    let packet = &rest[..header.packet_len()];
+                    if self.may_open(packet.len()) && verifier.opens_index(packet) {
+                        found(offset, Found::Index(packet));
+                        packet.len()
+                    } else {
+                        found(offset, Found::BadIndex);
+                        1
+                    }
                 }
                 Piece::BadIndex => {
                     found(offset, Found::BadIndex);

@@ -12,7 +12,7 @@ use super::{
     camera::CameraId,
     description::Description,
     frame_header::{FRAME_HEADER_BYTES, FrameHeader},
-    identities::Identities,
+    identities::{Identities, are_few},
     index::{INDEX_HEADER_BYTES, IndexHeader},
     keys::StreamKeys,
     refusal::Refusal,
@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// Window of counters that a reader keeps, unless told otherwise.
 pub const DEFAULT_REPLAY_WINDOW: u32 = 1024;
 /// Descriptions that a reader keeps; a frame names its own.
-const DESCRIPTIONS_KEPT: usize = 64;
+const DESCRIPTIONS_KEPT: usize = 256;
 
 /// What a reader accepts.
 #[derive(Clone, Debug)]
@@ -114,6 +114,16 @@ impl Session {
         (*of == epoch).then(|| description.clone())
     }
 
+    /// Verifies a frame header. One of an epoch that no description tells is refused before any key of it is derived: the
+    /// frame would be held back.
+    fn frame(&self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
+        let header = FrameHeader::decode(bytes, &self.keys)?;
+        match self.lock().descriptions.values().any(|(epoch, _)| *epoch == header.epoch) {
+            true => Ok(header),
+            false => Err(Error::Refused("a frame of an epoch that no description tells")),
+        }
+    }
+
     /// Whether the description with this counter is known.
     pub fn knows(&self, counter: u64) -> bool {
         self.lock().descriptions.contains_key(&counter)
@@ -152,6 +162,7 @@ pub struct StreamReader {
     identities: Arc<Identities>,
     key_source: Option<KeySource>,
     asked: Option<Instant>,
+    asked_in_vain: VecDeque<Instant>,
     policy: ReaderPolicy,
     session: Option<Arc<Session>>,
     /// Streams that another has taken the place of: they are not opened again.
@@ -177,6 +188,7 @@ impl StreamReader {
             identities,
             key_source: None,
             asked: None,
+            asked_in_vain: VecDeque::new(),
             policy,
             session: None,
             retired: VecDeque::new(),
@@ -247,7 +259,8 @@ impl StreamReader {
         if !self.policy.profiles.contains(&keys.profile) {
             return Err(Error::ProfileNotAccepted(keys.profile.name()));
         }
-        let OpenedDescription { counter, epoch, camera, description } = raw.description(&keys)?;
+        let OpenedDescription { counter, epoch, camera, description } =
+            self.identities.first_description(raw, &keys)?;
         self.policy.check_camera(camera)?;
         let state = SessionState {
             last_header: bytes.to_vec(),
@@ -261,13 +274,19 @@ impl StreamReader {
 
     fn ask(&mut self, raw: &RawStreamHeader) -> Result<Option<StreamKeys>> {
         let Some(key_source) = &self.key_source else { return Ok(None) };
-        if self.asked.is_some_and(|asked| asked.elapsed() < ASKING_INTERVAL) {
+        let too_soon = self.asked.is_some_and(|asked| asked.elapsed() < ASKING_INTERVAL);
+        if too_soon || !are_few(&mut self.asked_in_vain) {
             return Ok(None);
         }
         // Also where the answer is none, or names a file that is not there.
         self.asked = Some(Instant::now());
         let known = key_source(raw)?;
-        known.map(|identities| identities.unlock(raw)).transpose()
+        let unlocked = known.map(|identities| identities.unlock(raw)).transpose();
+        self.asked = Some(Instant::now());
+        if unlocked.is_err() {
+            self.asked_in_vain.push_back(Instant::now());
+        }
+        unlocked
     }
 
     /// Verifies a frame header against the pinned stream.
@@ -276,7 +295,7 @@ impl StreamReader {
     /// [`Error::NoHeaderYet`] while no stream is pinned; else as [`FrameHeader::decode`].
     pub fn frame(&self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         match &self.session {
-            Some(session) => FrameHeader::decode(bytes, &session.keys),
+            Some(session) => session.frame(bytes),
             None if FrameHeader::claimed_stream(bytes).is_some() => Err(Error::NoHeaderYet),
             None => Err(Error::NotOurs),
         }
@@ -365,16 +384,19 @@ impl SessionState {
             Some(_) => return Err(Error::Refused("another description under a known counter")),
             None => {}
         }
-        let full = self.descriptions.len() == DESCRIPTIONS_KEPT;
-        if full && self.descriptions.keys().next().is_some_and(|&oldest| counter < oldest) {
-            return Ok(HeaderNews::Repeated);
+        let joins = self.told.is_empty();
+        if self.descriptions.len() == DESCRIPTIONS_KEPT {
+            // Who has gone back in a file needs the old ones again. The newest is kept: that of a stream that goes on.
+            let mut counters = self.descriptions.keys().copied();
+            let is_old = self.descriptions.keys().next().is_some_and(|&oldest| counter < oldest);
+            let least_needed = if is_old { counters.nth_back(1) } else { counters.next() };
+            if let Some(least_needed) = least_needed {
+                self.descriptions.remove(&least_needed);
+                self.told.remove(&least_needed);
+            }
         }
         self.descriptions.insert(counter, (epoch, Arc::new(description)));
         self.told.insert(counter);
-        if full {
-            self.descriptions.pop_first();
-            self.told.pop_first();
-        }
-        Ok(HeaderNews::NewDescription(counter))
+        Ok(if joins { HeaderNews::Repeated } else { HeaderNews::NewDescription(counter) })
     }
 }

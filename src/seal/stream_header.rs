@@ -249,6 +249,11 @@ impl<'a> RawStreamHeader<'a> {
         Ok(keys)
     }
 
+    /// The epoch claimed.
+    pub(super) fn claimed_epoch(&self) -> u32 {
+        Fields(&self.tail[44..]).u32().unwrap_or_default()
+    }
+
     /// Verifies the TAIL, and opens the description in it.
     ///
     /// # Errors

@@ -343,6 +343,79 @@ fn passphrases_that_do_not_fit_are_not_tried_for_ever() {
     assert!(matches!(tried(7), Err(Error::TooManyPassphrases)), "another salt is another group");
 }
 
+/// Who knows a recipient can make headers that take a million steps and do not open in the end.
+#[test]
+fn headers_of_far_epochs_that_do_not_open_are_not_tried_for_ever() {
+    let header = |number: u8, damaged: bool| {
+        let (root, stream_id) = (Secret::new([number; 32]), [number; 16]);
+        let mut recipients = Recipients::default();
+        recipients.set_preshared(Secret::new(PSK));
+        let groups = recipients.wrap(&root, &stream_id, &[4; 32]).expect("wraps");
+        let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &stream_id, &groups).expect("fits");
+        let keys = StreamKeys::derive(&root, &head, stream_id, Profile::Aead, Aead::Aes256Gcm);
+        let epoch = keys.epoch(5000).expect("within limits");
+        let mut header = stream_header::encode(&head, &keys, &epoch, 0, &description(), None).expect("fits");
+        if damaged {
+            *header.last_mut().expect("a tag") ^= 1;
+        }
+        header
+    };
+    let mut identities = Identities::default();
+    identities.set_preshared(Secret::new(PSK));
+    let identities = Arc::new(identities);
+    let read = |header: &[u8]| {
+        // As the command line does it: a reader for each header.
+        StreamReader::new(identities.clone(), ReaderPolicy::default()).header(header)
+    };
+    assert_eq!(read(&header(0, false)).expect("opens"), HeaderNews::NewStream);
+    for number in 1..9 {
+        assert!(matches!(read(&header(number, true)), Err(Error::Forged(_))), "{number}");
+    }
+    assert!(matches!(read(&header(9, true)), Err(Error::Refused(_))), "enough for a minute");
+    assert!(matches!(read(&header(9, false)), Err(Error::Refused(_))), "nobody knows which one is good");
+}
+
+/// A frame of an epoch that nothing tells costs no step of the ratchet.
+#[test]
+fn fail_frames_of_epochs_that_no_description_tells() {
+    let mut writer = writer(Profile::Aead, Aead::Aes256Gcm);
+    let mut sealer = FrameSealer::new(writer.keys(), engine());
+    let mut reader = reader();
+    let mut packet = Vec::new();
+    reader.header(&writer.describe(&description()).expect("fits")).expect("opens");
+    for epoch in 0..2 {
+        let ticket = writer.frame(10).expect("within limits");
+        sealer.seal_packet(ticket, &Record::default(), &[0; 10][..], &mut packet).expect("seals");
+        assert_eq!(reader.frame(packet.first_chunk().expect("a header")).is_ok(), epoch == 0);
+        writer.rekey().expect("within limits");
+    }
+}
+
+/// More descriptions than a reader keeps: who goes back in a file learns the first ones again.
+#[test]
+fn a_reader_that_goes_back_learns_old_descriptions_again() {
+    let mut writer = writer(Profile::Aead, Aead::Aes256Gcm);
+    let mut reader = reader();
+    let mut headers = Vec::new();
+    for _ in 0..300 {
+        headers.push(writer.describe(&description()).expect("fits"));
+        reader.header(headers.last().expect("one")).expect("opens");
+        writer.rekey().expect("within limits");
+    }
+    assert!(reader.description(0, 0).is_none(), "as many as are kept");
+    reader.reset_window();
+    for (number, header) in headers.iter().enumerate().take(5) {
+        let news = reader.header(header).expect("opens");
+        let counter = number as u64;
+        // With the first one it joins anew: what lies before is not missing.
+        let wanted = if number == 0 { HeaderNews::Repeated } else { HeaderNews::NewDescription(counter) };
+        assert_eq!(news, wanted);
+        assert!(reader.description(counter, number as u32).is_some());
+    }
+    assert!(reader.description(299, 299).is_some(), "the newest stays");
+    assert_eq!(reader.lost(), 0);
+}
+
 #[test]
 fn torn_packets_cost_only_themselves() {
     let lengths = [700, 700, 700, 700];
