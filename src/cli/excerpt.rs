@@ -30,6 +30,8 @@ pub struct Excerpt {
     pub bytes: Range<u64>,
     /// Running time at which it begins, ns.
     pub origin: u64,
+    /// Whether it goes on to the end of the recording.
+    pub has_end: bool,
 }
 
 /// The packets of a stream.
@@ -70,11 +72,6 @@ impl<E: Into<Failure>> From<E> for Stopped {
 type Found<T> = Result<T, Stopped>;
 
 impl Excerpt {
-    /// Whether it goes on to the end of the recording.
-    pub fn has_end(&self) -> bool {
-        self.cuts.values().any(|cut| cut.frames.end == u64::MAX)
-    }
-
     /// Finds the packets. Without an index, or where it leads astray, all headers are looked through; that is told.
     ///
     /// # Errors
@@ -274,7 +271,7 @@ impl Search<'_, '_> {
     fn cut(&mut self, tracks: &[Track], origin: Option<u64>, is_cut: bool) -> Found<Excerpt> {
         let start = if origin.is_some() { self.end } else { 0 };
         let origin = origin.unwrap_or_default();
-        let mut excerpt = Excerpt { cuts: BTreeMap::new(), bytes: start..0, origin };
+        let mut excerpt = Excerpt { cuts: BTreeMap::new(), bytes: start..0, origin, has_end: !is_cut };
         for track in tracks {
             let index = &self.indexes[&track.stream];
             let first = track.start.as_ref().map_or(track.next, |start| start.counter);
@@ -331,7 +328,7 @@ impl Track {
         if self.video || self.start.is_some() {
             return;
         }
-        self.next = header.counter + 1;
+        self.next = header.counter.saturating_add(1);
         if time >= moment || end.is_some_and(|end| end > moment) {
             self.begin_with(met, record.description, time);
             self.done = true;
@@ -343,7 +340,7 @@ impl Track {
         let Packet::Frame(header, record) = &met.packet else { return };
         let (Some(time), _) = file.times(self.stream, record) else { return };
         if time < moment {
-            (self.stop, self.after) = (Some((header.counter + 1, met.place.end)), 0);
+            (self.stop, self.after) = (Some((header.counter.saturating_add(1), met.place.end)), 0);
             return;
         }
         self.after += 1;

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     gst::restore_segment,
     seal::{
-        FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, INDEX_HEADER_BYTES, INDEX_MAGIC, IndexDraft, IndexHeader, Kind,
+        FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, INDEX_HEADER_BYTES, INDEX_MAGIC, IndexDraft, Kind,
         RawStreamHeader, Record, STREAM_MAGIC, StreamKeys, Verifier, find_magic, is_magic, limits,
     },
 };
@@ -191,7 +191,7 @@ impl<'a> PacketFile<'a> {
         let piece = match start.first_chunk() {
             Some(STREAM_MAGIC) => self.header_at(at)?.map(Piece::Packet),
             Some(FRAME_MAGIC) => self.frame_at(at)?.map(Piece::Packet),
-            Some(INDEX_MAGIC) => self.index_header_at(at)?.map(|header| Piece::Index(at + header.packet_len() as u64)),
+            Some(INDEX_MAGIC) => self.index_at(at)?.map(Piece::Index),
             _ => None,
         };
         Ok(piece)
@@ -248,9 +248,12 @@ impl<'a> PacketFile<'a> {
         Ok(record.ok().and_then(|record| met(Packet::Frame(header, record))))
     }
 
-    fn index_header_at(&mut self, at: u64) -> Result<Option<IndexHeader>, Failure> {
+    /// Where the index packet ends that stands there. Its header alone is not believed: it may be a copy.
+    fn index_at(&mut self, at: u64) -> Result<Option<u64>, Failure> {
         let Some(&start) = self.bytes(at, INDEX_HEADER_BYTES)?.first_chunk() else { return Ok(None) };
-        Ok(self.streams.index_header(&start).ok())
+        let Ok(header) = self.streams.index_header(&start) else { return Ok(None) };
+        let packet = self.bytes(at, header.packet_len())?.to_vec();
+        Ok(self.streams.opens_index(&packet).then(|| at + packet.len() as u64))
     }
 
     /// Looks through the whole file, up to `end`, for where its streams can be entered. Tells where its last packet

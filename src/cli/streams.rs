@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     seal::{
         CameraId, Description, EndRecord, FRAME_HEADER_BYTES, FrameHeader, FrameOpener, HeaderNews, INDEX_HEADER_BYTES,
-        IndexHeader, Kind, Offset, RawStreamHeader, Record, StreamKeys, StreamReader, Verdict, Verifier, limits,
+        Index, IndexHeader, Kind, Offset, RawStreamHeader, Record, StreamKeys, StreamReader, Verdict, Verifier, limits,
     },
 };
 
@@ -262,6 +262,11 @@ impl<H> Verifier for Streams<'_, H> {
         self.stream(IndexHeader::claimed_stream(bytes))?.reader.index_header(bytes)
     }
 
+    fn opens_index(&mut self, packet: &[u8]) -> bool {
+        let stream = packet.first_chunk().and_then(IndexHeader::claimed_stream);
+        self.stream(stream).and_then(|stream| stream.keys()).is_ok_and(|keys| Index::open(packet, &keys).is_ok())
+    }
+
     fn opens(&mut self, packet: &[u8]) -> bool {
         let Some(bytes) = packet.first_chunk() else { return false };
         let Ok(stream) = self.stream(FrameHeader::claimed_stream(bytes)) else { return false };
@@ -316,12 +321,17 @@ pub struct Damage {
     reordered: u64,
 }
 
+/// Tracks of the recording of which nothing is there.
+fn tracks_missing<'a>(streams: impl Iterator<Item = &'a Stream> + Clone) -> usize {
+    let tracks = streams.clone().map(|stream| usize::from(stream.description().tracks)).max().unwrap_or(0);
+    tracks.saturating_sub(streams.count())
+}
+
 impl Damage {
     /// Judges the streams of a file that was read to its end; `None` if all is well.
     pub fn of<'a>(extent: &Extent, streams: impl Iterator<Item = &'a Stream> + Clone) -> Option<Damage> {
-        let tracks = streams.clone().map(|stream| usize::from(stream.description().tracks)).max().unwrap_or(0);
         let mut damage = Damage { ranges: extent.damaged.clone(), ..Damage::default() };
-        damage.tracks_missing = tracks.saturating_sub(streams.clone().count());
+        damage.tracks_missing = tracks_missing(streams.clone());
         let mut whole = damage.ranges.is_empty() && damage.tracks_missing == 0;
         for Stream { tally, .. } in streams {
             whole &= tally.is_whole();
@@ -351,9 +361,10 @@ impl Damage {
         with_end: bool,
     ) -> Option<Damage> {
         let truncated = with_end && streams.clone().any(|stream| stream.tally.sealed_frames.is_none());
+        let tracks_missing = tracks_missing(streams.clone());
         match Damage::so_far(extent, streams) {
-            None if truncated => Some(Damage { truncated, ..Damage::default() }),
-            damage => damage.map(|damage| Damage { truncated, ..damage }),
+            None if truncated || tracks_missing > 0 => Some(Damage { truncated, tracks_missing, ..Damage::default() }),
+            damage => damage.map(|damage| Damage { truncated, tracks_missing, ..damage }),
         }
     }
 

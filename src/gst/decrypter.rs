@@ -23,7 +23,8 @@ use crate::{
     pipeline::{BufferPool, PooledBuffer, Stage, Stats},
     seal::{
         CipherPicture, Description, EndRecord, Engine, FRAME_HEADER_BYTES, Found, FrameHeader, FrameOpener, HeaderNews,
-        INDEX_HEADER_BYTES, IndexHeader, Kind, PacketScanner, Record, Session, StreamKeys, StreamReader, Verifier,
+        INDEX_HEADER_BYTES, Index, IndexHeader, Kind, PacketScanner, Record, Session, StreamKeys, StreamReader,
+        Verifier,
     },
 };
 
@@ -356,6 +357,10 @@ impl Verifier for Check<'_, '_> {
 
     fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
         self.reader.borrow().index_header(bytes)
+    }
+
+    fn opens_index(&mut self, packet: &[u8]) -> bool {
+        self.reader.borrow().keys().is_some_and(|keys| Index::open(packet, &keys).is_ok())
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {

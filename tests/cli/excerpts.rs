@@ -381,3 +381,41 @@ fn fail_spans_that_are_none() {
     let said = place.failed(part, code::CONTENT, "1 frames rejected");
     assert!(said.contains(&format!("damaged bytes {}", frames[frames.len() / 4].range.start)), "{said}");
 }
+
+/// The header of an index is genuine wherever it is copied to: nothing is passed over for it.
+#[test]
+fn an_index_header_in_the_middle_swallows_nothing() {
+    let recording = Recording::new();
+    let sealed = recording.sealed();
+    let index = sealed.windows(8).rposition(|window| window == b"CVEILIDX").expect("an index");
+    let middle = packets(&sealed)[100].range.start;
+    let damaged = [&sealed[..middle], &sealed[index..index + 88], &sealed[middle..]].concat();
+    recording.write("damaged.cveil", &damaged);
+    let place = &recording.place;
+    let verify = place.chaosveil("verify").arg("-i").arg(place.path("cam.key")).arg("--json");
+    let ran = verify.arg(place.path("damaged.cveil")).output();
+    let told: Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    for stream in told[0]["content"]["streams"].as_array().expect("streams") {
+        assert_eq!(stream["opened"]["intact_frames"], stream["opened"]["sealed_frames"], "{stream}");
+    }
+    assert_eq!(ran.status.code(), Some(code::CONTENT), "88 bytes too many: {}", stderr(&ran));
+}
+
+/// Of a recording that has lost a track no part is whole either.
+#[test]
+fn fail_a_part_of_a_recording_without_one_of_its_tracks() {
+    let recording = Recording::new();
+    let sealed = recording.sealed();
+    let all = packets(&sealed);
+    let kept = all[0].stream;
+    let of_one: Vec<u8> = all
+        .iter()
+        .filter(|packet| packet.stream == kept)
+        .flat_map(|packet| sealed[packet.range.clone()].to_vec())
+        .collect();
+    recording.write("one.cveil", &of_one);
+    let place = &recording.place;
+    let decrypt = place.decrypt(&place.path("one.cveil"), &place.path("one.mp4")).args(["--from", "2", "--to", "5"]);
+    place.failed(decrypt, code::CONTENT, "track");
+    assert!(!place.path("one.mp4").exists());
+}
