@@ -398,7 +398,8 @@ fn an_index_header_in_the_middle_swallows_nothing() {
     for stream in told[0]["content"]["streams"].as_array().expect("streams") {
         assert_eq!(stream["opened"]["intact_frames"], stream["opened"]["sealed_frames"], "{stream}");
     }
-    assert_eq!(ran.status.code(), Some(code::CONTENT), "88 bytes too many: {}", stderr(&ran));
+    // Every frame is there: what begins like an index and is none is no damage.
+    assert!(ran.status.success(), "{}", stderr(&ran));
 }
 
 /// Of a recording that has lost a track no part is whole either.
