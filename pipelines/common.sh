@@ -265,7 +265,8 @@ frames_per_second() {
             END { printf "\r" > live; if (average == "") exit 1; printf "%.1f\n", average }'
 }
 
-# 124 is how timeout says that it was needed.
+# 124 is how timeout says that it was needed. In the foreground it sends one signal, else a second one to the group,
+# which kills gst-launch-1.0 where it should stop and tell its statistics.
 play_for_seconds() {
-    timeout --signal=INT --kill-after=10 "${option[seconds]:-2}" gst-launch-1.0 -v "$@" 2>&1 || (($? == 124))
+    timeout --foreground --signal=INT --kill-after=10 "${option[seconds]:-2}" gst-launch-1.0 -v "$@" 2>&1 || (($? == 124))
 }
