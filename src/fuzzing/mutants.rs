@@ -1,10 +1,10 @@
-//! Mutants of genuine streams and pictures: every single bit flipped, and as many random ones as `MUTANTS` says.
+//! Mutants of genuine streams and pictures: every single bit flipped, and as many random ones as `ENDURANCE_MUTANTS` says.
 //!
 //! A mutant is accepted wrongly if a frame comes out of it whose bytes, record, counter or kind were not sealed so, or
-//! twice, or out of order, or if an opening that fails leaves bytes behind: `judge` panics then. With `MUTANTS_RECORD` the
-//! figures are written to that file.
+//! twice, or out of order, or if an opening that fails leaves bytes behind: `judge` panics then. `tests/endurance.sh --only mutants`
+//! is the long form.
 
-use std::{fs, process::Command, time::Instant};
+use std::time::Instant;
 
 use rayon::prelude::*;
 use serde_json::json;
@@ -16,8 +16,9 @@ use super::{
     resynchronisation::judge_mutant,
 };
 
-/// Random mutants where `MUTANTS` does not say how many.
-const FEW: u64 = 20_000;
+#[path = "../../tests/endurance/record.rs"]
+mod record;
+use record::{number, record};
 
 #[test]
 fn genuine_ones_come_through_whole() {
@@ -65,20 +66,24 @@ fn fail_every_single_bit_flip_of_cipher_pictures() {
 /// somebody with the key can make.
 #[test]
 fn fail_random_mutants() {
-    let mutants = std::env::var("MUTANTS").map_or(FEW, |told| told.parse().expect("MUTANTS is a number"));
+    let mutants = number("ENDURANCE_MUTANTS", 20_000);
     let start = Instant::now();
-    let tally = (0..mutants).into_par_iter().map(one).reduce(Tally::default, Tally::and);
-    let pictures = (0..mutants / 10).into_par_iter().filter(|number| one_picture(*number)).count();
-    println!("{tally:?}, {pictures} pictures as they were, {:?}", start.elapsed());
+    let (mut tally, mut pictures, mut pictures_unchanged) = (Tally::default(), 0, 0);
+    // In a hundred parts, so that a long run tells how far it is.
+    for part in 0..100 {
+        let share = |count: u64| count * part / 100..count * (part + 1) / 100;
+        tally = tally.and(share(mutants).into_par_iter().map(one).reduce(Tally::default, Tally::and));
+        pictures += share(mutants / 10).count() as u64;
+        pictures_unchanged += share(mutants / 10).into_par_iter().filter(|number| one_picture(*number)).count() as u64;
+        println!("{} % in {} s: {tally:?}, {pictures} pictures", part + 1, start.elapsed().as_secs());
+    }
     assert!(tally.released > tally.mutants / 10, "what is whole in a mutant still opens: {tally:?}");
     assert!(tally.rejected > tally.mutants / 2, "{tally:?}");
-    if let Some(path) = std::env::var_os("MUTANTS_RECORD") {
-        let flips: usize = STREAMS.iter().map(|stream| stream.whole.len() * 8).sum();
-        let picture_flips: usize = PICTURES.iter().map(|picture| picture.plane.len() * 8).sum();
-        let record = json!({
-            "command": format!("MUTANTS={mutants} MUTANTS_RECORD=... cargo test --release --lib fuzzing::mutants"),
-            "commit": ran("git", &["describe", "--always", "--dirty=+", "--abbrev=12"]),
-            "machine": machine(),
+    let flips: usize = STREAMS.iter().map(|stream| stream.whole.len() * 8).sum();
+    let picture_flips: usize = PICTURES.iter().map(|picture| picture.plane.len() * 8).sum();
+    record(
+        "mutants",
+        json!({
             "seconds": start.elapsed().as_secs(),
             "packets": {
                 "random_mutants": tally.mutants,
@@ -90,14 +95,13 @@ fn fail_random_mutants() {
                 "rejected": tally.rejected,
             },
             "cipher_pictures": {
-                "random_mutants": mutants / 10 - pictures as u64,
+                "random_mutants": pictures - pictures_unchanged,
                 "single_bit_flips": picture_flips,
                 "accepted_wrongly": 0,
             },
             "panics": 0,
-        });
-        fs::write(path, format!("{record:#}\n")).expect("the record is written");
-    }
+        }),
+    );
 }
 
 #[derive(Debug, Default)]
@@ -193,16 +197,4 @@ impl Random {
     fn byte(&mut self) -> u8 {
         self.next() as u8
     }
-}
-
-fn machine() -> String {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
-    let count = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{}, {count} of its threads", name.trim_start_matches(['\t', ' ', ':']))
-}
-
-fn ran(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
