@@ -65,12 +65,6 @@ impl Latency {
     }
 }
 
-/// Tells the pipeline that an element's latency has changed.
-pub fn post(element: &gst::Element) {
-    // Without a bus nobody needs to know.
-    let _ = element.post_message(gst::message::Latency::builder().src(element).build());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,13 @@
 //! The GStreamer elements: thin, all work is done in the library.
 //!
 //! In: buffers on a sink pad. Out: buffers on a source pad. Each element is a pair of files: `chaosenc` and `chaosdec`
-//! hold properties, pads and state changes; `encrypter` and `decrypter` are one run of them. `chaosanalyze`
+//! hold pads and state changes; `encrypter` and `decrypter` are one run of them. `runner` is what both do alike, `settings`
+//! the properties that both have, `monitor` what both tell: counters, latency, and `events` on the bus. `chaosanalyze`
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
 //! meta that says so, and `classificationtext` makes text of it. `guard` looks at what `chaosenc` is about to push, `watch`
-//! is its network, `alarm` what both raise. `chaosfault` is a bad line for tests, `faults` what happens on it. `runner` is
-//! what encrypter and decrypter do alike, `seeking` what a player's seek in a file becomes, `video` and `metas` translate
-//! between GStreamer's terms and this crate's. Read next: `runner`, `encrypter`.
+//! is its network, `alarm` what both raise. `chaosfault` is a bad line for tests, `faults` what happens on it. `seeking` is
+//! what a player's seek in a file becomes; `video` and `metas` translate between GStreamer's terms and this crate's. Read
+//! next: `chaosenc`, `runner`, `encrypter`.
 
 mod alarm;
 pub mod chaosanalyze;
@@ -17,8 +18,11 @@ pub mod classification;
 pub mod classificationtext;
 #[cfg(feature = "nn")]
 mod classifying;
+mod decrypt_settings;
 mod decrypter;
+mod encrypt_settings;
 mod encrypter;
+mod events;
 mod faults;
 mod first_channel;
 #[cfg(feature = "nn")]
@@ -27,11 +31,11 @@ mod guard;
 mod key_request;
 mod latency;
 pub(crate) mod metas;
+mod monitor;
 mod runner;
 pub(crate) mod sealed_text;
 mod seeking;
 mod settings;
-mod stats;
 mod typefind;
 mod types;
 mod video;
