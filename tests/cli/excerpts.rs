@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     clips::{self, Kind, packets},
-    tracks::{self, Apart, Track, make},
+    tracks::{self, Apart, Track, VIDEO, make, make_with},
     videos,
     workplace::{Workplace, code, stderr, stdout},
 };
@@ -419,4 +419,39 @@ fn fail_a_part_of_a_recording_without_one_of_its_tracks() {
     let decrypt = place.decrypt(&place.path("one.cveil"), &place.path("one.mp4")).args(["--from", "2", "--to", "5"]);
     place.failed(decrypt, code::CONTENT, "track");
     assert!(!place.path("one.mp4").exists());
+}
+
+/// The last packet of the sound stands long before the part: nothing of it is missing there. (A track of less than a
+/// fifth of the recording is left out by the demuxer.)
+#[test]
+fn sound_that_ended_before_is_not_missed() {
+    let place = Workplace::new();
+    make(&place.path("plain.mp4"), &LINE.replace("num-buffers=563", "num-buffers=141"));
+    place.done(place.encrypt(&place.path("plain.mp4"), &place.path("sealed.cveil")));
+    for (span, tracks) in [(["--from", "5", "--to", "7"], 1), (["--from", "1", "--to", "7"], 2)] {
+        let decrypt = place.decrypt(&place.path("sealed.cveil"), &place.path("part.mp4")).arg("--force").args(span);
+        place.done(decrypt);
+        let part = tracks::tracks(&place.path("part.mp4"), Apart::Stored);
+        assert_eq!(part.len(), tracks, "{span:?}");
+        assert!(part.iter().all(|track| !track.frames.is_empty()));
+    }
+}
+
+/// No subtitle tells where the part ends in their track: it is not taken to go on to the recording's end record.
+#[test]
+fn subtitles_may_be_far_from_the_part() {
+    let place = Workplace::new();
+    let line = VIDEO.replace("num-buffers=30", "num-buffers=900");
+    let line = format!("matroskamux name=mux {line} appsrc name=frames ! mux.subtitle_0");
+    make_with(&place.path("plain.mkv"), &line, "text/x-raw,format=utf8", &[(1_000, b"Early"), (2_000, b"Still early")]);
+    place.done(place.encrypt(&place.path("plain.mkv"), &place.path("sealed.cveil")));
+    for (span, texts) in [(["--from", "10", "--to", "12"], 0), (["--from", "0", "--to", "12"], 2)] {
+        let decrypt = place.decrypt(&place.path("sealed.cveil"), &place.path("part.mkv")).arg("--force").args(span);
+        place.done(decrypt);
+        let part = tracks::tracks(&place.path("part.mkv"), Apart::Stored);
+        let of =
+            |media: &str| part.iter().filter(|track| track.media() == media).map(|t| t.frames.len()).sum::<usize>();
+        assert_eq!(of("text/x-raw"), texts, "{span:?}");
+        assert!((60..=12 * 30).contains(&of("video/x-h264")), "{span:?}: {}", of("video/x-h264"));
+    }
 }
