@@ -37,7 +37,7 @@ fn opens_every_kind_of_stream() {
                     _ => recipients.add(&recipient).map(|()| &identity),
                 };
                 let path = dir.path().join("stream.cveil");
-                let expected = write(&path, profile, aead, &recipients);
+                let (expected, index) = write(&path, profile, aead, &recipients);
                 let found = read(&python, &[option.as_ref(), key.expect("a key"), &path]);
                 let context = format!("{profile:?} {aead:?} {option}");
                 assert_eq!(found["intact"], true, "{context}");
@@ -47,13 +47,15 @@ fn opens_every_kind_of_stream() {
                 assert_eq!(stream["descriptions"][0]["caps"], caps(0), "{context}");
                 assert_eq!(stream["descriptions"][1]["caps"], caps(1), "{context}");
                 assert_eq!(frames(stream), expected, "{context}");
+                assert_eq!(stream["index"], index, "{context}");
             }
         }
     }
 }
 
-/// Writes half of the frames, a new description, the other half, and the end; returns what a reader should find.
-fn write(path: &Path, profile: Profile, aead: Aead, recipients: &Recipients) -> Vec<Value> {
+/// Writes frames with a new description before every third one, the end, and an index; returns the frames and the index
+/// that a reader should find.
+fn write(path: &Path, profile: Profile, aead: Aead, recipients: &Recipients) -> (Vec<Value>, Value) {
     let secrets = StreamSecrets::random().expect("random");
     let mut writer = StreamWriter::new(profile, aead, recipients, secrets).expect("valid");
     let engine = Engine { backend: backend::choose(Choice::Auto).expect("a backend"), pool: None };
@@ -68,26 +70,42 @@ fn write(path: &Path, profile: Profile, aead: Aead, recipients: &Recipients) -> 
         packet
     };
     let lengths = LENGTHS.into_iter().chain((!profile.runs_stage()).then_some(LONG));
+    let mut draft = IndexDraft::new(writer.keys());
     let (mut stream, mut expected) = (Vec::new(), Vec::new());
+    let (mut descriptions, mut points) = (Vec::new(), Vec::new());
     for (number, len) in lengths.enumerate() {
         if number % 3 == 0 {
             let description = Description { tracks: 1, caps: caps(number / 3), ..Description::default() };
-            stream.extend_from_slice(&writer.describe(&description).expect("fits"));
+            let header = writer.describe(&description).expect("fits");
+            draft.place(&header, stream.len() as u64);
+            // Counters of descriptions are those of the frames before them, and of other descriptions.
+            descriptions.push(json!([number + number / 3, stream.len()]));
+            stream.extend_from_slice(&header);
         }
         let payload: Vec<u8> = (0..len).map(|i| (i * 89 + (i >> 9) + number) as u8).collect();
         let ticket = writer.frame(len).expect("within limits");
-        let pts = 40_000_000 * number as u64;
+        let pts = 500_000_000 * number as u64;
         let tags = Meta::Tags { tags: "taglist, title=(string)\"a clip\";".into() };
         let record =
             Record { pts: Some(pts), description: ticket.description(), metas: vec![tags], ..Record::default() };
         expected.push(json!([ticket.counter(), pts, len, blake3::hash(&payload).to_hex().as_str(), "tags"]));
-        stream.extend(seal(ticket, &record, &payload));
+        draft.note(ticket.counter(), Some(pts), Some(pts + 500_000_000));
+        let (counter, offset) = (ticket.counter(), stream.len());
+        let packet = seal(ticket, &record, &payload);
+        draft.place(&packet, offset as u64);
+        // Points are a second apart.
+        if number % 2 == 0 {
+            points.push(json!([counter, offset, pts]));
+        }
+        stream.extend(packet);
     }
+    let end = 500_000_000 * expected.len() as u64;
     let (ticket, payload) = writer.end().expect("within limits");
     let record = Record { description: ticket.description(), ..Record::default() };
     stream.extend(seal(ticket, &record, &payload));
+    stream.extend(draft.seal().expect("seals").expect("something was placed"));
     fs::write(path, stream).expect("written");
-    expected
+    (expected, json!({ "end": end, "descriptions": descriptions, "points": points }))
 }
 
 fn caps(number: usize) -> String {
