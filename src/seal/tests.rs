@@ -2,7 +2,13 @@
 
 mod two_keys;
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use proptest::prelude::*;
 
@@ -341,6 +347,37 @@ fn passphrases_that_do_not_fit_are_not_tried_for_ever() {
     }
     assert!(matches!(tried(8), Err(Error::TooManyPassphrases)));
     assert!(matches!(tried(7), Err(Error::TooManyPassphrases)), "another salt is another group");
+}
+
+/// An application that answers with a file that is not there, or with nothing, is not asked again for each header.
+#[test]
+fn who_answers_in_vain_is_not_asked_for_ever() {
+    let answers: [fn() -> crate::Result<Option<Identities>>; 3] = [
+        || Ok(None),
+        || Err(Error::Refused("no such file")),
+        || {
+            let mut other = Identities::default();
+            other.set_preshared(Secret::new([9; 32]));
+            Ok(Some(other))
+        },
+    ];
+    for (number, answer) in answers.into_iter().enumerate() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let here = asked.clone();
+        let source: KeySource = Box::new(move |_| {
+            here.fetch_add(1, Relaxed);
+            answer()
+        });
+        let mut reader = StreamReader::new(Arc::default(), ReaderPolicy::default()).asking(Some(source));
+        let (begun, mut headers) = (Instant::now(), 0);
+        while headers < 50 {
+            let header = writer(Profile::Aead, Aead::Aes256Gcm).describe(&description()).expect("fits");
+            reader.header(&header).expect_err("nothing opens it");
+            headers += 1;
+        }
+        let most = 1 + begun.elapsed().as_secs() as usize;
+        assert!((1..=most).contains(&asked.load(Relaxed)), "answer {number}: asked {asked:?} times");
+    }
 }
 
 /// Who knows a recipient can make headers that take a million steps and do not open in the end.

@@ -195,6 +195,17 @@ impl StreamWriter {
         self.usage.bytes = limits::EPOCH_BYTES - END_RESERVE.bytes - bytes;
     }
 
+    /// Goes on in the last epoch but one.
+    ///
+    /// # Errors
+    /// [`Error::Forged`] if it is behind this writer.
+    #[cfg(test)]
+    pub(crate) fn skip_to_the_last_but_one(&mut self) -> Result<()> {
+        self.keys.forget_before(limits::EPOCHS - 1)?;
+        self.epoch = self.keys.epoch(limits::EPOCHS - 1)?;
+        Ok(())
+    }
+
     /// Whether there is a next epoch.
     pub fn can_rekey(&self) -> bool {
         self.epoch.epoch < limits::EPOCHS
@@ -374,8 +385,7 @@ mod tests {
     #[test]
     fn fail_after_the_last_epoch() {
         let mut writer = writer();
-        writer.keys.forget_before(limits::EPOCHS - 1).expect("within limits");
-        writer.epoch = writer.keys.epoch(limits::EPOCHS - 1).expect("within limits");
+        writer.skip_to_the_last_but_one().expect("within limits");
         assert!(writer.nears_end() && !writer.nears_key_limit());
         writer.rekey().expect("the last one");
         assert!(matches!(writer.rekey(), Err(Error::KeyExhausted(_))));

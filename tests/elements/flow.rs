@@ -13,7 +13,7 @@ use gst::prelude::*;
 
 use super::{
     common::{Keys, in_time, pipeline, play_to_end, until_end},
-    packets::{Packet, packet_of},
+    packets::{Packet, packet_caps, packet_of},
     pictures::{self, assert_same, bytes, frame, frames, info, stamped, visible},
     rig::{Item, Rig, all_caps, buffers, eos, events, start, stream},
 };
@@ -371,6 +371,48 @@ fn places_in_bytes_are_not_told() {
         let start = gst::format::Bytes::from_u64(10);
         assert!(pipeline.seek_simple(gst::SeekFlags::FLUSH, start).is_err());
         pipeline.set_state(gst::State::Null).expect("stops");
+    });
+}
+
+/// An input that says it can be read anywhere and then does not seek: the stream goes on, over later flushes too.
+#[test]
+fn a_seek_that_upstream_refuses_changes_nothing() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("GRAY8", 64, 24);
+        let came = Rig::new(&format!("chaosenc {}", keys.psk())).run(stream(&pictures::caps(&info), frames(&info, 8)));
+        let packets: Vec<gst::Buffer> = buffers(&came).into_iter().cloned().collect();
+        let rig = Rig::new(&format!("chaosdec {}", keys.psk()));
+        rig.input().add_probe(gst::PadProbeType::QUERY_UPSTREAM | gst::PadProbeType::PUSH, |_, probed| {
+            match probed.query_mut().map(gst::QueryRef::view_mut) {
+                Some(gst::QueryViewMut::Seeking(query)) if query.format() == gst::Format::Bytes => {
+                    query.set(true, gst::format::Bytes::ZERO, gst::format::Bytes::from_u64(1 << 20));
+                }
+                Some(gst::QueryViewMut::Duration(query)) if query.format() == gst::Format::Bytes => {
+                    query.set(gst::format::Bytes::from_u64(1 << 20));
+                }
+                _ => return gst::PadProbeReturn::Ok,
+            }
+            gst::PadProbeReturn::Handled
+        });
+        let mut seekable = gst::query::Seeking::new(gst::Format::Time);
+        rig.feed(start(&packet_caps()));
+        // A stream header and four frames.
+        rig.feed(packets[..5].iter().cloned().map(Item::Buffer));
+        rig.until_buffers(4);
+        assert!(rig.output().peer_query(&mut seekable) && seekable.result().0, "it would have to be tried");
+        let to = gst::ClockTime::from_mseconds(10);
+        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+        let seek = gst::event::Seek::new(1.0, gst::SeekFlags::FLUSH, set, to, none, gst::ClockTime::NONE);
+        assert!(!rig.output().push_event(seek), "nobody has sought");
+        rig.feed(flush());
+        rig.feed(start(&packet_caps()).into_iter().skip(2));
+        rig.feed(packets[5..].iter().cloned().map(Item::Buffer));
+        rig.feed([eos()]);
+        let after = rig.until_eos();
+        let shown: Vec<gst::Buffer> = buffers(&after).into_iter().cloned().collect();
+        assert_same("after the seek", &info, &shown.iter().collect::<Vec<_>>(), &frames(&info, 8)[4..]);
+        assert_eq!(rig.stat("chaosdec", "rejected"), 0);
     });
 }
 

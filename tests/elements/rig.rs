@@ -62,7 +62,7 @@ pub struct Rig {
     pipeline: gst::Pipeline,
     bin: gst::Bin,
     input: gst::Pad,
-    _output: gst::Pad,
+    output: gst::Pad,
     seen: Shared,
 }
 
@@ -91,13 +91,15 @@ impl Rig {
             .chain_function(move |_, _, buffer| chained.chain(buffer))
             .event_function(move |_, _, event| told.event(event))
             .build();
-        let input = gst::Pad::from_template(&any(gst::PadDirection::Src));
+        let input = gst::Pad::builder_from_template(&any(gst::PadDirection::Src))
+            .event_function(|_, _, event| event.type_() != gst::EventType::Seek)
+            .build();
         for pad in [&input, &output] {
             pad.set_active(true).expect("a free pad can be activated");
         }
         input.link(&bin.static_pad("sink").expect("the bin's first element has a free sink pad")).expect("links");
         bin.static_pad("src").expect("the bin's last element has a free source pad").link(&output).expect("links");
-        Rig { pipeline, bin, input, _output: output, seen }
+        Rig { pipeline, bin, input, output, seen }
     }
 
     /// The pipeline around the bin.
@@ -125,6 +127,11 @@ impl Rig {
     /// The pad that feeds the bin.
     pub fn input(&self) -> &gst::Pad {
         &self.input
+    }
+
+    /// The pad that takes what comes out. What feeds the bin does not seek.
+    pub fn output(&self) -> &gst::Pad {
+        &self.output
     }
 
     /// Pushes one buffer or event.
