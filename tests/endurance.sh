@@ -9,13 +9,13 @@
 #   --cycles N (100000)           kills and restarts   --survival-frames N (300)    of each line of the table
 #   --mutants N (10000000)        of streams, and a tenth of it of cipher pictures
 #   --frames N (2600000)          of the soak: a day at 30 frames a second
-#   --size WxH (64x48)            of the soak's frames, GRAY8
+#   --size WxH (640x480)          of the soak's frames, GRAY8
 #   --results FOLDER (benches/results)     --name NAME  of the machine (ARCH)
 
 . "$(dirname "$0")/../pipelines/common.sh"
 all_parts=traces,elements,late-join,new-caps,nonces,survival,mutants,soak
 option=([only]=$all_parts [trace-frames]=1000000 [element-frames]=100000 [joins]=1000 [changes]=1000 [cycles]=100000
-    [survival-frames]=300 [mutants]=10000000 [frames]=2600000 [size]=64x48
+    [survival-frames]=300 [mutants]=10000000 [frames]=2600000 [size]=640x480
     [results]=$repository/benches/results [name]=$(uname -m))
 command_line="tests/endurance.sh $*"
 parse_options "$@"
