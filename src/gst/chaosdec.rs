@@ -56,6 +56,8 @@ mod imp {
         sink_pad: gst::Pad,
         src_pad: gst::Pad,
         settings: Mutex<DecryptSettings>,
+        /// What has been read to check it, for the start that follows: a file may be a pipe, which is read once.
+        checked: Mutex<Option<Arc<Identities>>>,
         run: Mutex<Option<Run>>,
         /// Cipher pictures on the sink pad; `None` for packets.
         pictures: Mutex<Option<Arc<RawVideo>>>,
@@ -104,6 +106,7 @@ mod imp {
                 sink_pad,
                 src_pad,
                 settings: Mutex::default(),
+                checked: Mutex::default(),
                 run: Mutex::default(),
                 pictures: Mutex::default(),
                 segment: Mutex::new(gst::Segment::new()),
@@ -123,6 +126,7 @@ mod imp {
 
         fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
             lock(&self.settings).set(pspec.name(), value);
+            *lock(&self.checked) = None;
         }
 
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -194,6 +198,9 @@ mod imp {
                 self.tell_depth();
                 gst::info!(CAT, imp = self, "{}", self.obj().property::<gst::Structure>("stats"));
             }
+            if transition == gst::StateChange::ReadyToNull {
+                *lock(&self.checked) = None;
+            }
             Ok(success)
         }
     }
@@ -234,6 +241,7 @@ mod imp {
                 return Err(Error::NoKey("set identity-file, key-file or passphrase-file, or answer request-key"));
             }
             settings.policy()?;
+            *lock(&self.checked) = Some(identities);
             settings.common.engine().map(drop)
         }
 
@@ -245,7 +253,9 @@ mod imp {
             *lock(&self.pictures) = None;
             *lock(&self.seeking) = Seeking::default();
             *lock(&self.session) = None;
-            let reader = StreamReader::new(settings.identities()?, settings.policy()?).asking(self.key_source());
+            let checked = lock(&self.checked).take();
+            let identities = checked.map_or_else(|| settings.identities(), Ok)?;
+            let reader = StreamReader::new(identities, settings.policy()?).asking(self.key_source());
             let pool = BufferPool::new(2 * settings.common.capacity() + 2);
             let shared = Arc::new(Mutex::new(Decrypter::new(reader, engine.clone(), pool.clone())));
             let (counting, poster) = (stats.clone(), self.monitor.poster(self.obj().upcast_ref()));

@@ -22,7 +22,7 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::{
     alarm::Alarm,
-    encrypt_settings::EncryptSettings,
+    encrypt_settings::{EncryptKeys, EncryptSettings},
     encrypter::{
         self, EncryptJob, EncryptWorker, Encrypted, Encrypter, Finished, KeyNews, SharedEncrypter, SharedIndex,
     },
@@ -68,6 +68,8 @@ mod imp {
         sink_pad: gst::Pad,
         src_pad: gst::Pad,
         settings: Mutex<EncryptSettings>,
+        /// What has been read to check it, for the start that follows: a file may be a pipe, which is read once.
+        checked: Mutex<Option<EncryptKeys>>,
         run: Mutex<Option<Run>>,
         monitor: Monitor,
     }
@@ -116,6 +118,7 @@ mod imp {
                 sink_pad,
                 src_pad,
                 settings: Mutex::default(),
+                checked: Mutex::default(),
                 run: Mutex::default(),
                 monitor: Monitor::new("chaosenc", "encrypt"),
             }
@@ -130,6 +133,7 @@ mod imp {
 
         fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
             lock(&self.settings).set(pspec.name(), value);
+            *lock(&self.checked) = None;
         }
 
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -212,6 +216,9 @@ mod imp {
                 self.tell_depth();
                 gst::info!(CAT, imp = self, "{}", self.obj().property::<gst::Structure>("stats"));
             }
+            if transition == gst::StateChange::ReadyToNull {
+                *lock(&self.checked) = None;
+            }
             Ok(success)
         }
     }
@@ -258,8 +265,7 @@ mod imp {
             let settings = lock(&self.settings).clone();
             settings.check_profile()?;
             settings.place()?;
-            settings.recipients()?;
-            settings.camera()?;
+            *lock(&self.checked) = Some(settings.keys()?);
             settings.common.engine().map(drop)
         }
 
@@ -274,9 +280,10 @@ mod imp {
                 );
             }
             let (profile, aead) = (settings.profile.into(), settings.aead.into());
-            let recipients = settings.recipients()?;
+            let checked = lock(&self.checked).take();
+            let (recipients, camera) = checked.map_or_else(|| settings.keys(), Ok)?;
             let writer = StreamWriter::new(profile, aead, &recipients, StreamSecrets::random()?)?;
-            let writer = writer.signed_by(settings.camera()?);
+            let writer = writer.signed_by(camera);
             let mut encrypter = Encrypter::new(writer, profile, settings.place()?, settings.rekey)?;
             if settings.keep_index {
                 encrypter.keep_index();

@@ -14,6 +14,9 @@ use crate::{
     seal::{CameraKey, Recipients, RekeyPolicy},
 };
 
+/// Those who may decrypt, and who signs.
+pub type EncryptKeys = (Arc<Recipients>, Option<Arc<CameraKey>>);
+
 /// Settings of the encrypter.
 #[derive(Debug, Clone)]
 pub struct EncryptSettings {
@@ -216,11 +219,19 @@ impl EncryptSettings {
         }
     }
 
+    /// All that is read from files.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`] if nobody could decrypt, and what is wrong with a key or its file.
+    pub fn keys(&self) -> Result<EncryptKeys> {
+        Ok((self.recipients()?, self.camera()?))
+    }
+
     /// Those who may decrypt.
     ///
     /// # Errors
     /// [`Error::NoKey`] if there are none, and what is wrong with a key or its file.
-    pub fn recipients(&self) -> Result<Arc<Recipients>> {
+    fn recipients(&self) -> Result<Arc<Recipients>> {
         if let Some(given) = &self.given {
             return Ok(given.clone());
         }
@@ -252,7 +263,7 @@ impl EncryptSettings {
     ///
     /// # Errors
     /// What is wrong with its file.
-    pub fn camera(&self) -> Result<Option<Arc<CameraKey>>> {
+    fn camera(&self) -> Result<Option<Arc<CameraKey>>> {
         match (&self.given_camera, &self.camera_key_file) {
             (Some(given), _) => Ok(Some(given.clone())),
             (None, path) => Ok(path.as_deref().map(CameraKey::read).transpose()?.map(Arc::new)),

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    io::Write,
+    os::fd::AsRawFd,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -201,4 +203,32 @@ fn typefinding() {
 
 fn find(bytes: &[u8]) -> Option<(gst::Caps, gst::TypeFindProbability)> {
     gst_base::functions::type_find_helper_for_data(gst::Object::NONE, bytes).ok()
+}
+
+/// `chaosenc key-file=<(pass show camera)`: a pipe can be read once.
+#[test]
+fn a_key_file_may_be_a_pipe() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("GRAY8", 64, 24);
+        let pipe = |name: &str| {
+            let (reader, mut writer) = std::io::pipe().expect("a pipe");
+            writer.write_all(keys.text(name).as_bytes()).expect("it has room");
+            let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+            (reader, path)
+        };
+        for (encrypt, decrypt) in [
+            (("key-file", "psk.key"), ("key-file", "psk.key")),
+            (("recipient-file", "recipients.txt"), ("identity-file", "cam.key")),
+        ] {
+            let ((_sealing, sealing), (_opening, opening)) = (pipe(encrypt.1), pipe(decrypt.1));
+            let rig = Rig::new(&format!("chaosenc {}={sealing} ! chaosdec {}={opening}", encrypt.0, decrypt.0));
+            let came = rig.run(stream(&pictures::caps(&info), frames(&info, 3)));
+            assert_same(encrypt.0, &info, &buffers(&came), &frames(&info, 3));
+            // Once more there is nothing in it.
+            rig.pipeline().set_state(gst::State::Null).expect("stops");
+            assert!(rig.pipeline().set_state(gst::State::Playing).is_err());
+            assert!(rig.told().1.expect("an error").contains("/proc/self/fd/"));
+        }
+    });
 }
