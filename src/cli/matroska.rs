@@ -113,7 +113,7 @@ pub fn walk(mut file: BufReader<impl Read + Seek>) -> io::Result<End> {
         match (element.id, end) {
             (SEGMENT, Some(end)) => return Ok(end_at(end, len)),
             // What is in it comes next.
-            (SEGMENT | CLUSTER, _) => {}
+            (SEGMENT | CLUSTER, None) => {}
             (_, Some(end)) if end > len => return Ok(end_at(end, len)),
             (_, Some(end)) => {
                 file.seek_relative((end - at) as i64)?;
@@ -196,6 +196,21 @@ mod tests {
         assert_eq!(walked(&whole[..whole.len() - 1]), End::Missing(1));
         assert_eq!(walked(&whole[..whole.len() - 5]), End::Missing(1), "within the block's own size");
         assert_eq!(walked(&whole[..whole.len() - 6]), End::Untold, "between two elements");
+    }
+
+    #[test]
+    fn a_cluster_of_known_size_is_stepped_over() {
+        let mut sized = file(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+        let size_at = sized.len() - 7;
+        sized[size_at] = 0x86;
+        assert_eq!(walked(&sized), End::Untold);
+        assert_eq!(walked(&sized[..sized.len() - 6]), End::Missing(6), "also between two elements in it");
+        // Before any segment, too, and whatever is in it.
+        let stray =
+            [&[0x1A, 0x45, 0xDF, 0xA3, 0x80, 0x1F, 0x43, 0xB6, 0x75, 0x85], &SEGMENT.to_be_bytes()[..], &[0x81]];
+        let whole = [&stray.concat(), &file(&[0x8B])[5..]].concat();
+        assert_eq!(promised_end(&whole), Some(whole.len() as u64));
+        assert_eq!(walked(&whole), End::Here);
     }
 
     #[test]
