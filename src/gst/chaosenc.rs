@@ -410,8 +410,11 @@ mod imp {
             let (bytes, begun) = (buffer.size(), Instant::now());
             let flow = self.src_pad.push(buffer);
             if flow.is_ok() {
-                let stats = self.monitor.stats();
-                encrypter::count_delivery(&stats, bytes, frame, begun);
+                self.monitor.stats().add(Counter::BytesOut, bytes as u64);
+                if let Some(frame) = frame {
+                    frame.passage.left();
+                    self.monitor.count_frame(frame.entered, frame.finished, begun);
+                }
             }
             flow
         }

@@ -3,6 +3,11 @@
 //! The sink pad's thread draws counters and descriptions (serial, cheap), workers pack, seal and run the stage, the
 //! source pad's task pushes.
 
+mod job;
+#[cfg(test)]
+mod tests;
+mod worker;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -12,20 +17,20 @@ use std::{
 };
 
 use super::{
-    guard::Guard,
     metas,
-    runner::{Passing, lock},
+    runner::lock,
     video::{self, Content, RawVideo},
 };
 use crate::{
     Error, Result,
-    frame::View,
-    pipeline::{BufferPool, Counter, Stage, Stats},
     seal::{
-        Description, Engine, FrameSealer, IndexDraft, PictureLayout, Plaintext, Profile, Record, RekeyPolicy, Segment,
-        StreamKeys, StreamWriter, Ticket, random_bytes,
+        Description, IndexDraft, PictureLayout, Profile, Record, RekeyPolicy, Segment, StreamKeys, StreamWriter,
+        Ticket, random_bytes,
     },
 };
+use job::Source;
+pub use job::{EncryptJob, Encrypted, Finished, Form, Passage};
+pub use worker::EncryptWorker;
 
 /// The stream header is repeated at least this often, for those who join late.
 const HEADER_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,122 +42,6 @@ const MOST_HEADERS_WAITING: usize = 16;
 
 /// Tags sealed with a frame have at most this length; cipher pictures have room for two kilobytes of metas.
 const MOST_TAGS_BYTES: usize = 1024;
-
-/// What this run's output is, once caps are known.
-#[derive(Clone)]
-pub enum Form {
-    /// Packets.
-    Packets,
-    /// Cipher pictures: their layout, and GStreamer's view of them.
-    Pictures(Arc<(PictureLayout, RawVideo)>),
-}
-
-/// A frame on its way to a worker.
-pub struct EncryptJob {
-    ticket: Ticket,
-    record: Record,
-    source: Source,
-    form: Form,
-    /// The stream header that a cipher picture carries.
-    header: Arc<Vec<u8>>,
-    entered: Instant,
-    /// For frames, not for the end record.
-    passage: Option<Passage>,
-}
-
-impl EncryptJob {
-    /// Counter that was drawn for it.
-    pub fn counter(&self) -> u64 {
-        self.ticket.counter()
-    }
-}
-
-/// A frame on its way out. Dropped on the way, wherever that happens, it is taken out of the end record's count.
-pub struct Passage {
-    counter: u64,
-    lost: Arc<AtomicU64>,
-    left: bool,
-}
-
-impl Passage {
-    /// Counter of the frame.
-    pub fn counter(&self) -> u64 {
-        self.counter
-    }
-
-    /// The frame has left.
-    pub fn left(mut self) {
-        self.left = true;
-    }
-}
-
-impl Drop for Passage {
-    fn drop(&mut self) {
-        if !self.left {
-            self.lost.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-/// What is known of a finished frame.
-pub struct Finished {
-    entered: Instant,
-    finished: Instant,
-    /// Time that a worker spent on it.
-    pub work: Duration,
-    /// Its way out.
-    pub passage: Passage,
-}
-
-enum Source {
-    Frame {
-        buffer: gst::Buffer,
-        content: Arc<Content>,
-        /// Whether its time stands on the outside too.
-        timed: bool,
-    },
-    End([u8; 16]),
-}
-
-impl Source {
-    /// Looks at the clear payload.
-    fn view<T>(&self, look: impl FnOnce(View, Option<&RawVideo>) -> Result<T>) -> Result<T> {
-        match self {
-            Source::Frame { buffer, content, .. } => content.view(buffer, &video::map(buffer)?, look),
-            Source::End(payload) => look(View::Together(payload), None),
-        }
-    }
-}
-
-/// What leaves the queue.
-pub enum Encrypted {
-    /// A packet or picture; end records have nothing more.
-    Buffer(gst::Buffer, Option<Finished>),
-    /// A stream header.
-    Header {
-        /// The packet.
-        buffer: gst::Buffer,
-        /// How many are on their way is told by the number of owners.
-        _waiting: Arc<()>,
-    },
-    /// An event in its turn.
-    Event(gst::Event),
-    /// A frame that could not be sealed.
-    Failed(Error),
-}
-
-impl Passing for Encrypted {
-    fn of_event(event: gst::Event) -> Encrypted {
-        Encrypted::Event(event)
-    }
-
-    fn into_event(self) -> Option<gst::Event> {
-        match self {
-            Encrypted::Event(event) => Some(event),
-            Encrypted::Buffer(..) | Encrypted::Header { .. } | Encrypted::Failed(_) => None,
-        }
-    }
-}
 
 /// Where the track stands among those of its recording.
 #[derive(Clone, Debug, Default)]
@@ -376,7 +265,7 @@ impl Encrypter {
         self.note_in_index(ticket.counter(), &buffer);
         let timed = self.is_inside(&buffer) || matches!(self.form, Form::Pictures(_));
         let source = Source::Frame { buffer, content: self.content.clone(), timed };
-        let passage = Passage { counter: ticket.counter(), lost: self.lost.clone(), left: false };
+        let passage = Passage::new(ticket.counter(), self.lost.clone());
         let job = self.job(ticket, record, source, Some(passage));
         Ok(Ready { header: header.filter(|_| matches!(self.form, Form::Packets)), job, news })
     }
@@ -526,136 +415,6 @@ fn with_extras_of(caps: &gst::CapsRef, output: gst::Caps, height: u32) -> gst::C
     if same.is_fixed() { same } else { output }
 }
 
-/// The parallel side of a run: one for each worker.
-pub struct EncryptWorker {
-    sealer: FrameSealer,
-    prefix: Vec<u8>,
-    payload: Vec<u8>,
-    margin: Vec<u8>,
-    guard: Option<Guard>,
-    pool: Arc<BufferPool>,
-    stats: Arc<Stats>,
-}
-
-impl EncryptWorker {
-    /// A worker of the run that `keys` belong to. What `guard` takes for plain does not leave.
-    pub fn new(
-        keys: Arc<StreamKeys>,
-        engine: Engine,
-        guard: Option<Guard>,
-        pool: Arc<BufferPool>,
-        stats: Arc<Stats>,
-    ) -> EncryptWorker {
-        let sealer = FrameSealer::new(keys, engine);
-        EncryptWorker { sealer, prefix: Vec::new(), payload: Vec::new(), margin: Vec::new(), guard, pool, stats }
-    }
-
-    /// Seals one frame.
-    pub fn run(&mut self, mut job: EncryptJob) -> Encrypted {
-        let (entered, begun, passage) = (job.entered, Instant::now(), job.passage.take());
-        self.stats.add_stage(Stage::Wait, begun - entered);
-        match self.seal(job) {
-            Ok(buffer) => {
-                let finished = Instant::now();
-                let work = finished - begun;
-                self.stats.add_stage(Stage::Work, work);
-                Encrypted::Buffer(buffer, passage.map(|passage| Finished { entered, finished, work, passage }))
-            }
-            Err(error) => Encrypted::Failed(error),
-        }
-    }
-
-    fn seal(&mut self, job: EncryptJob) -> Result<gst::Buffer> {
-        let EncryptJob { ticket, record, source, form, header, .. } = job;
-        let (mut bytes, counter) = (self.pool.take(), ticket.counter());
-        match &source {
-            Source::End(payload) => self.seal_into(ticket, &record, &payload[..], &form, &header, &mut bytes)?,
-            Source::Frame { buffer, content, .. } => {
-                let map = video::map(buffer)?;
-                match content.slice(buffer, &map)? {
-                    Some(slice) => self.seal_into(ticket, &record, slice, &form, &header, &mut bytes)?,
-                    None => {
-                        let pack = |out: &mut [u8]| content.pack(buffer, &map, out);
-                        self.seal_into(ticket, &record, pack, &form, &header, &mut bytes)?;
-                    }
-                }
-            }
-        }
-        let mut out = gst::Buffer::from_mut_slice(bytes);
-        stamp(&source, out.get_mut().expect("a new buffer has one owner"));
-        self.check(counter, &source, &form, &out)?;
-        Ok(out)
-    }
-
-    /// Has the guard look at the very buffer that is to leave, beside the clear frame.
-    fn check(&mut self, counter: u64, source: &Source, form: &Form, out: &gst::BufferRef) -> Result<()> {
-        let Some(guard) = &mut self.guard else { return Ok(()) };
-        source.view(|clear, raw| match form {
-            Form::Packets => {
-                // By the frame's length, not by what the packet says of itself.
-                let packet = video::map(out)?;
-                let payload = &packet[packet.len().saturating_sub(clear.payload_bytes())..];
-                guard.check(counter, clear, View::Together(payload), raw)
-            }
-            Form::Pictures(layouts) => {
-                let (layout, cipher) = &**layouts;
-                video::read_planes(out, cipher, |planes| {
-                    guard.check(counter, clear, View::Rows(&layout.frame, planes), raw)
-                })
-            }
-        })
-    }
-
-    fn seal_into(
-        &mut self,
-        ticket: Ticket,
-        record: &Record,
-        plaintext: impl Plaintext,
-        form: &Form,
-        header: &[u8],
-        bytes: &mut Vec<u8>,
-    ) -> Result<()> {
-        let Form::Pictures(layouts) = form else {
-            return self.sealer.seal_packet(ticket, record, plaintext, bytes);
-        };
-        let (layout, cipher) = &**layouts;
-        let (prefix, payload, margin) = (&mut self.prefix, &mut self.payload, &mut self.margin);
-        self.sealer.seal(ticket, record, plaintext, prefix, payload)?;
-        video::write_planes(cipher, bytes, |planes| layout.fill(header, prefix, payload, planes, margin))
-    }
-}
-
-/// The times of the frame stand on the outside too, so that live sinks and payloaders can work: they are visible on the
-/// wire anyway. Flags and metas are sealed only.
-fn stamp(source: &Source, out: &mut gst::BufferRef) {
-    if let Source::Frame { buffer, timed, .. } = source {
-        if *timed {
-            out.set_pts(buffer.pts());
-            out.set_dts(buffer.dts());
-            out.set_duration(buffer.duration());
-        }
-        let kept = gst::BufferFlags::LIVE | gst::BufferFlags::DISCONT;
-        out.set_flags(buffer.flags() & kept);
-    }
-}
-
-/// Counts a buffer that has left.
-pub fn count_delivery(stats: &Stats, bytes: usize, frame: Option<Finished>, push_begun: Instant) {
-    stats.add(Counter::BytesOut, bytes as u64);
-    if let Some(Finished { entered, finished, passage, .. }) = frame {
-        passage.left();
-        count_frame(stats, entered, finished, push_begun);
-    }
-}
-
-/// Counts a frame that has left.
-pub fn count_frame(stats: &Stats, entered: Instant, finished: Instant, push_begun: Instant) {
-    stats.add(Counter::FramesOut, 1);
-    stats.add_stage(Stage::Order, push_begun - finished);
-    stats.add_stage(Stage::Push, push_begun.elapsed());
-    stats.add_latency(push_begun - entered);
-}
-
 /// What a run shares between its threads.
 pub type SharedEncrypter = Arc<Mutex<Encrypter>>;
 
@@ -663,6 +422,3 @@ pub type SharedEncrypter = Arc<Mutex<Encrypter>>;
 pub fn serial(encrypter: &SharedEncrypter) -> std::sync::MutexGuard<'_, Encrypter> {
     lock(encrypter)
 }
-
-#[cfg(test)]
-mod tests;

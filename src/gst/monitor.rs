@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gst::{glib, prelude::*};
@@ -95,6 +95,15 @@ impl Monitor {
         if self.latency.note_work(work, most) {
             post_latency(element);
         }
+    }
+
+    /// Counts a frame that has left: when it entered, when it was finished, and when it began to be pushed.
+    pub fn count_frame(&self, entered: Instant, finished: Instant, push_begun: Instant) {
+        let stats = self.stats();
+        stats.add(Counter::FramesOut, 1);
+        stats.add_stage(Stage::Order, push_begun - finished);
+        stats.add_stage(Stage::Push, push_begun.elapsed());
+        stats.add_latency(push_begun - entered);
     }
 
     /// Answers a latency query with that of all before `sink_pad` and ours, of a queue of so many frames.

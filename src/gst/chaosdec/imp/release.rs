@@ -9,7 +9,6 @@ use crate::{
     Error,
     gst::{
         decrypter::{Decrypted, OpenedFrame},
-        encrypter::count_frame,
         runner::lock,
         video,
     },
@@ -72,7 +71,7 @@ impl ChaosDec {
         let flow = self.src_pad.push(frame.buffer);
         if flow.is_ok() {
             stats.add(Counter::BytesOut, bytes as u64);
-            count_frame(&stats, frame.entered, frame.finished, begun);
+            self.monitor.count_frame(frame.entered, frame.finished, begun);
         }
         flow
     }

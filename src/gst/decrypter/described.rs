@@ -1,0 +1,85 @@
+//! Descriptions of streams in GStreamer's terms.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use crate::{
+    Error, Result,
+    backend::Backend,
+    gst::{
+        runner::lock,
+        sealed_text,
+        video::{self, Content},
+    },
+    seal::{Description, Session},
+};
+
+/// Descriptions kept in GStreamer's terms.
+const DESCRIBED_KEPT: usize = 64;
+
+/// A description in GStreamer's terms.
+pub struct Described {
+    /// Which description.
+    pub id: DescriptionId,
+    /// Caps of the frames.
+    pub caps: gst::Caps,
+    /// Segment of the frames.
+    pub segment: gst::FormattedSegment<gst::ClockTime>,
+    /// Epoch of the frames.
+    epoch: u32,
+    pub(super) content: Content,
+}
+
+impl Described {
+    fn new(stream: [u8; 16], counter: u64, epoch: u32, description: &Description) -> Result<Described> {
+        let caps: gst::Caps = sealed_text::parse(&description.caps).ok_or(Error::Refused("caps that do not parse"))?;
+        if !caps.is_fixed() {
+            return Err(Error::Refused("caps that are not fixed"));
+        }
+        let content = Content::of(&caps)?;
+        let segment = video::restore_segment(description.segment.as_ref());
+        Ok(Described { id: (stream, counter), caps, segment, epoch, content })
+    }
+
+    /// Whether another description differs in nothing but its counter: each epoch tells it anew.
+    pub fn says_the_same(&self, other: &Described) -> bool {
+        self.id == other.id || (self.id.0 == other.id.0 && self.caps == other.caps && self.segment == other.segment)
+    }
+}
+
+/// Stream and counter of a description.
+pub type DescriptionId = ([u8; 16], u64);
+
+/// Descriptions in GStreamer's terms, shared by the workers of a run.
+#[derive(Clone, Default)]
+pub struct Descriptions(Arc<Mutex<BTreeMap<DescriptionId, Arc<Described>>>>);
+
+impl Descriptions {
+    /// The description that a frame names. With a new one the backend is chosen for its frames, by the worker that has
+    /// met it; the others wait, and leave it the machine.
+    pub(super) fn described(
+        &self,
+        session: &Session,
+        (counter, epoch): (u64, u32),
+        backend: &dyn Backend,
+    ) -> Result<Arc<Described>> {
+        let stream = session.keys().stream_id;
+        let mut known = lock(&self.0);
+        if let Some(described) = known.get(&(stream, counter)).filter(|known| known.epoch == epoch) {
+            return Ok(described.clone());
+        }
+        let description =
+            session.description(counter, epoch).ok_or(Error::Refused("a frame whose description is not known"))?;
+        let described = Arc::new(Described::new(stream, counter, epoch, &description)?);
+        if let (Some(frame_bytes), true) = (described.content.frame_bytes(), session.keys().profile.runs_stage()) {
+            backend.expect_frames(frame_bytes);
+        }
+        while known.len() >= DESCRIBED_KEPT {
+            known.pop_first();
+        }
+        known.insert((stream, counter), described.clone());
+        Ok(described)
+    }
+}
