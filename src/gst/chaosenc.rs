@@ -292,8 +292,7 @@ mod imp {
             let stats = self.monitor.begin(self.obj().upcast_ref(), engine.backend.clone());
             let pool = BufferPool::new(settings.common.capacity() + 2);
             let alarm = self.new_alarm(&stats);
-            let guard =
-                settings.guard.then(|| Guard::new(settings.guard_interval.into(), alarm.clone())).transpose()?;
+            let guard = settings.guard.then(|| Guard::new(settings.guard_interval, alarm.clone())).transpose()?;
             let (counting, poster) = (stats.clone(), self.monitor.poster(self.obj().upcast_ref()));
             let runner = Runner::start(
                 "chaosenc",

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use gst::{glib, prelude::*};
 
 use super::{
-    settings::{CommonSettings, path, path_value},
+    settings::{CommonSettings, path, path_of, path_value, text_of},
     types::Profiles,
 };
 use crate::{
@@ -90,13 +90,11 @@ impl DecryptSettings {
         }
         let get = "type checked by GObject";
         match name {
-            "identity-file" => {
-                self.identity_file = value.get::<Option<String>>().expect(get).map(PathBuf::from);
-            }
+            "identity-file" => self.identity_file = path_of(value),
             "accept-profiles" => self.accept_profiles = value.get().expect(get),
             "accept-new-stream" => self.accept_new_stream = value.get().expect(get),
             "replay-window" => self.replay_window = value.get().expect(get),
-            "verify-camera" => self.verify_camera = value.get().expect(get),
+            "verify-camera" => self.verify_camera = text_of(value),
             name => unreachable!("no property {name}"),
         }
     }

@@ -6,7 +6,7 @@ use gst::{glib, prelude::*};
 
 use super::{
     encrypter::Place,
-    settings::{CommonSettings, number, path, path_value},
+    settings::{CommonSettings, number, path, path_of, path_value, text_of},
     types::{Aead, Output, Profile, Transport},
 };
 use crate::{
@@ -53,7 +53,7 @@ pub struct EncryptSettings {
     /// Frames are looked at before they leave.
     pub guard: bool,
     /// Time from one frame that the network looks at to the next.
-    pub guard_interval: gst::ClockTime,
+    pub guard_interval: Duration,
     /// Where the stream can be entered is noted.
     pub keep_index: bool,
 }
@@ -78,7 +78,7 @@ impl Default for EncryptSettings {
             rekey: RekeyPolicy::default(),
             guard: false,
             keep_index: false,
-            guard_interval: 100 * gst::ClockTime::MSECOND,
+            guard_interval: Duration::from_millis(100),
         }
     }
 }
@@ -153,7 +153,7 @@ impl EncryptSettings {
             glib::ParamSpecUInt64::builder("guard-interval")
                 .nick("Guard interval")
                 .blurb("Nanoseconds from one frame that the guard's network looks at to the next, at least (0 = as fast as it can)")
-                .default_value(EncryptSettings::default().guard_interval.nseconds())
+                .default_value(EncryptSettings::default().guard_interval.as_nanos() as u64)
                 .mutable_ready()
                 .build(),
         ]);
@@ -171,24 +171,18 @@ impl EncryptSettings {
             "aead" => self.aead = value.get().expect(get),
             "output" => self.output = value.get().expect(get),
             "transport" => self.transport = value.get().expect(get),
-            "recipients" => self.recipients = value.get().expect(get),
-            "recipient-file" => {
-                self.recipient_file = value.get::<Option<String>>().expect(get).map(PathBuf::from);
-            }
-            "camera-key-file" => {
-                self.camera_key_file = value.get::<Option<String>>().expect(get).map(PathBuf::from);
-            }
+            "recipients" => self.recipients = text_of(value),
+            "recipient-file" => self.recipient_file = path_of(value),
+            "camera-key-file" => self.camera_key_file = path_of(value),
             "allow-insecure" => self.allow_insecure = value.get().expect(get),
             "track" => self.track = value.get().expect(get),
             "tracks" => self.tracks = value.get().expect(get),
-            "recording" => self.recording = value.get().expect(get),
+            "recording" => self.recording = text_of(value),
             "rekey-bytes" => self.rekey.bytes = value.get().expect(get),
             "rekey-frames" => self.rekey.frames = value.get().expect(get),
             "rekey-interval" => self.rekey.interval = Duration::from_nanos(value.get().expect(get)),
             "guard" => self.guard = value.get().expect(get),
-            "guard-interval" => {
-                self.guard_interval = gst::ClockTime::from_nseconds(value.get().expect(get));
-            }
+            "guard-interval" => self.guard_interval = Duration::from_nanos(value.get().expect(get)),
             name => unreachable!("no property {name}"),
         }
     }
@@ -214,7 +208,7 @@ impl EncryptSettings {
             "rekey-frames" => self.rekey.frames.to_value(),
             "rekey-interval" => (self.rekey.interval.as_nanos() as u64).to_value(),
             "guard" => self.guard.to_value(),
-            "guard-interval" => self.guard_interval.nseconds().to_value(),
+            "guard-interval" => (self.guard_interval.as_nanos() as u64).to_value(),
             name => unreachable!("no property {name}"),
         }
     }

@@ -223,7 +223,7 @@ impl Encrypter {
         let (Some(segment), Some(start)) = (self.segment.downcast_ref::<gst::ClockTime>(), frame.pts()) else {
             return true;
         };
-        segment.clip(start, frame.duration().map(|duration| start + duration)).is_some()
+        segment.clip(start, frame.duration().map(|duration| start.saturating_add(duration))).is_some()
     }
 
     /// Takes tags: they are sealed with the next frame. Pictures among them (cover art) are left out, and those that would
@@ -293,7 +293,7 @@ impl Encrypter {
         let running = |time: gst::ClockTime| segment.to_running_time(time).map(gst::ClockTime::nseconds);
         let shown = frame.pts().or(frame.dts());
         let start = shown.and_then(running);
-        let end = shown.and_then(|shown| running(shown + frame.duration().unwrap_or_default())).or(start);
+        let end = shown.and_then(|shown| running(shown.saturating_add(frame.duration().unwrap_or_default()))).or(start);
         let entry = start.filter(|_| !frame.flags().contains(gst::BufferFlags::DELTA_UNIT));
         lock(index).note(counter, entry, end);
     }

@@ -26,7 +26,7 @@ use super::{
     classification::Classification,
     classifying::{Classifying, Frame, Record, Tell},
     runner::lock,
-    settings::{path, path_value},
+    settings::{path, path_of, path_value},
     video,
     viewer::Viewer,
 };
@@ -47,14 +47,14 @@ glib::wrapper! {
 
 #[derive(Debug, Clone)]
 struct Settings {
-    interval: gst::ClockTime,
+    interval: Duration,
     model: Option<PathBuf>,
     labels: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { interval: 100 * gst::ClockTime::MSECOND, model: None, labels: None }
+        Settings { interval: Duration::from_millis(100), model: None, labels: None }
     }
 }
 
@@ -123,7 +123,7 @@ fn parameters() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt64::builder("interval")
             .nick("Interval")
             .blurb("Nanoseconds from one frame that is classified to the next, at least (0 = as fast as it can)")
-            .default_value(Settings::default().interval.nseconds())
+            .default_value(Settings::default().interval.as_nanos() as u64)
             .mutable_playing()
             .build(),
         path(
@@ -194,9 +194,9 @@ mod imp {
         fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
             let mut settings = lock(&self.settings);
             let get = "type checked by GObject";
-            let path = || value.get::<Option<String>>().expect(get).filter(|path| !path.is_empty()).map(PathBuf::from);
+            let path = || path_of(value).filter(|path| !path.as_os_str().is_empty());
             match pspec.name() {
-                "interval" => settings.interval = gst::ClockTime::from_nseconds(value.get().expect(get)),
+                "interval" => settings.interval = Duration::from_nanos(value.get().expect(get)),
                 "model" => settings.model = path(),
                 "labels" => settings.labels = path(),
                 name => unreachable!("no property {name}"),
@@ -206,7 +206,7 @@ mod imp {
         fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
             let settings = lock(&self.settings);
             match pspec.name() {
-                "interval" => settings.interval.nseconds().to_value(),
+                "interval" => (settings.interval.as_nanos() as u64).to_value(),
                 "model" => path_value(&settings.model),
                 "labels" => path_value(&settings.labels),
                 "stats" => lock(&self.record).structure().to_value(),
@@ -288,7 +288,7 @@ mod imp {
 
         fn pass(&self, mut buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
             let record = lock(&self.record).clone();
-            let (number, interval) = (record.count(), lock(&self.settings).interval.into());
+            let (number, interval) = (record.count(), lock(&self.settings).interval);
             if let Some(run) = &mut *lock(&self.run)
                 && let Err(error) = run.consider(&buffer, number, interval, &record)
             {

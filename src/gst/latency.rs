@@ -54,7 +54,7 @@ impl Latency {
     /// Smallest and largest: a frame's way through the workers, and through a full queue.
     pub fn bounds(&self, capacity: usize) -> (gst::ClockTime, gst::ClockTime) {
         let period = self.period();
-        (period * (1 + self.more_periods.load(Relaxed)), period * capacity as u64)
+        (period.saturating_mul(1 + self.more_periods.load(Relaxed)), period.saturating_mul(capacity as u64))
     }
 
     fn period(&self) -> gst::ClockTime {

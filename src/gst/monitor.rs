@@ -114,7 +114,7 @@ impl Monitor {
         }
         let (live, min, max) = upstream.result();
         let (ours, most) = self.latency.bounds(capacity);
-        query.set(live, min + ours, max.map(|max| max + most));
+        query.set(live, min.saturating_add(ours), max.map(|max| max.saturating_add(most)));
         true
     }
 }

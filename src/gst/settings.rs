@@ -77,8 +77,8 @@ impl CommonSettings {
     pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
         let get = "type checked by GObject";
         match name {
-            "key-file" => self.key_file = value.get::<Option<String>>().expect(get).map(PathBuf::from),
-            "passphrase-file" => self.passphrase_file = value.get::<Option<String>>().expect(get).map(PathBuf::from),
+            "key-file" => self.key_file = path_of(value),
+            "passphrase-file" => self.passphrase_file = path_of(value),
             "key" => self.set_key(value.get::<Option<glib::Bytes>>().expect(get)),
             "backend" => self.backend = value.get().expect(get),
             "cuda-device" => self.cuda_device = value.get().expect(get),
@@ -189,7 +189,17 @@ pub fn number(
         .build()
 }
 
+/// The path in a parameter's value. Any bytes may name a file.
+pub fn path_of(value: &glib::Value) -> Option<PathBuf> {
+    value.get::<Option<PathBuf>>().expect("type checked by GObject")
+}
+
+/// The text in a parameter's value. GObject does not see to it that it is one: what is none is replaced, and refused later.
+pub fn text_of(value: &glib::Value) -> Option<String> {
+    path_of(value).map(|text| text.to_string_lossy().into_owned())
+}
+
 /// The value of a parameter that names a file.
 pub fn path_value(path: &Option<PathBuf>) -> glib::Value {
-    path.as_ref().map(|path| path.to_string_lossy().into_owned()).to_value()
+    path.to_value()
 }

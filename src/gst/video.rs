@@ -357,7 +357,7 @@ pub fn begun(
         begun.set_start(start);
         begun.set_offset(gst::ClockTime::ZERO);
         begun.set_base(gst::ClockTime::ZERO);
-        begun.set_time(segment.time().map(|time| time + left_out));
+        begun.set_time(segment.time().map(|time| time.saturating_add(left_out)));
     }
     begun
 }

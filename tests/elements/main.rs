@@ -25,6 +25,7 @@ mod pictures;
 mod rekey;
 mod rig;
 mod round_trips;
+mod sealed_oddities;
 mod secrets;
 mod streams;
 mod transports;

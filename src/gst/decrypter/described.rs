@@ -57,12 +57,14 @@ pub type DescriptionId = ([u8; 16], u64);
 pub struct Descriptions(Arc<Mutex<BTreeMap<DescriptionId, Arc<Described>>>>);
 
 impl Descriptions {
-    /// The description that a frame names. With a new one the backend is chosen for its frames, by the worker that has
-    /// met it; the others wait, and leave it the machine.
+    /// The description that a frame of `payload_len` bytes names. With a new one the backend is chosen for its frames, by
+    /// the worker that has met it; the others wait, and leave it the machine. Caps alone do not make it choose: they may
+    /// claim any size.
     pub(super) fn described(
         &self,
         session: &Session,
         (counter, epoch): (u64, u32),
+        payload_len: usize,
         backend: &dyn Backend,
     ) -> Result<Arc<Described>> {
         let stream = session.keys().stream_id;
@@ -73,8 +75,8 @@ impl Descriptions {
         let description =
             session.description(counter, epoch).ok_or(Error::Refused("a frame whose description is not known"))?;
         let described = Arc::new(Described::new(stream, counter, epoch, &description)?);
-        if let (Some(frame_bytes), true) = (described.content.frame_bytes(), session.keys().profile.runs_stage()) {
-            backend.expect_frames(frame_bytes);
+        if described.content.frame_bytes() == Some(payload_len) && session.keys().profile.runs_stage() {
+            backend.expect_frames(payload_len);
         }
         while known.len() >= DESCRIBED_KEPT {
             known.pop_first();

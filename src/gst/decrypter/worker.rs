@@ -72,8 +72,12 @@ impl DecryptWorker {
                 Ok(Opened::End { counter: header.counter, frames: end.frames })
             }
             Kind::Frame => {
-                let described =
-                    self.descriptions.described(session, (record.description, header.epoch), &*self.engine.backend)?;
+                let described = self.descriptions.described(
+                    session,
+                    (record.description, header.epoch),
+                    out.len(),
+                    &*self.engine.backend,
+                )?;
                 self.finish(&header, &record, described, out)
             }
         }
@@ -93,8 +97,12 @@ impl DecryptWorker {
         let mut out = self.pool.take();
         let opener = opener(&mut self.opener, &self.engine, session.keys());
         let (header, record) = opener.open(prefix, payload, &mut out)?;
-        let described =
-            self.descriptions.described(session, (record.description, header.epoch), &*self.engine.backend)?;
+        let described = self.descriptions.described(
+            session,
+            (record.description, header.epoch),
+            out.len(),
+            &*self.engine.backend,
+        )?;
         match &described.content {
             Content::Raw(raw) if raw.layout == *frame => {}
             _ => return Err(Error::Refused("a cipher picture whose caps are not those sealed in it")),

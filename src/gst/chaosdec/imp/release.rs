@@ -201,7 +201,7 @@ impl ChaosDec {
         let mut segment = frame.described.segment.clone();
         let due_at_once = match last_stream {
             // Each epoch has a description of its own: the first one that is known may be the newest of many.
-            None => frame.counter > description + 1 || frame.session.description(0, 0).is_none(),
+            None => frame.counter.saturating_sub(description) > 1 || frame.session.description(0, 0).is_none(),
             Some(last_stream) => last_stream != stream,
         };
         let times = frame.buffer.pts().and_then(|pts| {
@@ -220,7 +220,8 @@ impl ChaosDec {
         if let Some(ahead_ns) = told.ahead_ns {
             segment.set_time(stream_time);
             segment.set_start(pts);
-            segment.set_base(u64::try_from(running_ns + ahead_ns).map_or(now, gst::ClockTime::from_nseconds));
+            let base = u64::try_from(running_ns + ahead_ns).ok().and_then(|ns| gst::ClockTime::try_from(ns).ok());
+            segment.set_base(base.unwrap_or(now));
             segment.set_offset(gst::ClockTime::ZERO);
         }
         segment

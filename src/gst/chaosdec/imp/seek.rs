@@ -74,7 +74,9 @@ impl ChaosDec {
     }
 
     fn seek_bytes(&self, target: Target, offset: u64) -> bool {
-        let (start, stop) = (gst::format::Bytes::from_u64(offset), gst::format::Bytes::NONE);
+        // What an index says is its writer's word.
+        let Ok(start) = gst::format::Bytes::try_from(offset) else { return false };
+        let stop = gst::format::Bytes::NONE;
         let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
         let seek = gst::event::Seek::builder(1.0, gst::SeekFlags::FLUSH, set, start, none, stop);
         gst::debug!(CAT, imp = self, "to byte {offset} for {target:?}");

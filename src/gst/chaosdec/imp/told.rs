@@ -41,7 +41,7 @@ impl Told {
     /// A frame leaves; true if something is missing before it.
     pub fn count_frame(&mut self, frame: &gst::BufferRef) -> bool {
         (self.frames, self.ended) = (self.frames + 1, false);
-        let end = frame.pts().map(|pts| pts + frame.duration().unwrap_or_default());
+        let end = frame.pts().map(|pts| pts.saturating_add(frame.duration().unwrap_or_default()));
         let running = self.segment.as_ref().zip(end).and_then(|(segment, end)| segment.to_running_time(end));
         self.reached = self.reached.max(running.unwrap_or_default());
         std::mem::take(&mut self.gap)
@@ -49,6 +49,6 @@ impl Told {
 
     /// Counters of all streams that have not come.
     pub fn all_lost(&self) -> u64 {
-        self.lost_before + self.lost
+        self.lost_before.saturating_add(self.lost)
     }
 }
