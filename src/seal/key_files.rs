@@ -126,5 +126,9 @@ fn create_secret_file(path: &Path, bytes: &[u8]) -> Result<()> {
             std::io::ErrorKind::AlreadyExists => bad(path, "it exists already and will not be overwritten"),
             _ => bad(path, e.to_string()),
         })?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| bad(path, e.to_string()))
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| {
+        // No half of a key stays under the name of one.
+        let _ = fs::remove_file(path);
+        Error::Io { what: path.display().to_string(), source }
+    })
 }
