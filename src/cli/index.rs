@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgGroup;
 
 use super::{
-    error::Failure,
+    error::{Exit, Failure},
     index_file::{self, Indexes},
     key_files::IdentityArguments,
     output,
@@ -59,6 +59,13 @@ fn index(path: &Path, opening: &Opening) -> Result<String, Failure> {
     }
     // What begins like an index behind the last packet is a damaged one.
     let at = if file.bytes(end, INDEX_MAGIC.len())? == INDEX_MAGIC { end } else { indexes.start };
+    if file.goes_on_after(at)? {
+        let what = format!(
+            "{}: packets that these keys do not open, or another recording, stand behind byte {at}",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Content, what).advise("an index stands at the end: divide the file there first"));
+    }
     let bytes = index_file::replace(path, at, drafts.values())?;
     let points: usize = drafts.values().filter_map(|draft| draft.finish()).map(|index| index.points.len()).sum();
     Ok(format!("an index of {points} points in {bytes} bytes has been written at byte {at}"))

@@ -286,6 +286,25 @@ impl<'a> PacketFile<'a> {
         Ok((drafts, at))
     }
 
+    /// Whether a packet of a stream begins anywhere from `at` on, whoever can open it.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn goes_on_after(&mut self, mut at: u64) -> Result<bool, Failure> {
+        const PIECE: usize = 1 << 20;
+        loop {
+            let piece = self.bytes(at, PIECE)?;
+            if [STREAM_MAGIC, FRAME_MAGIC].iter().any(|magic| piece.windows(magic.len()).any(|part| part == *magic)) {
+                return Ok(true);
+            }
+            if piece.len() < PIECE {
+                return Ok(false);
+            }
+            // A magic may lie across the border.
+            at += (PIECE - STREAM_MAGIC.len() + 1) as u64;
+        }
+    }
+
     /// Running times at which a frame begins and ends.
     pub fn times(&self, stream: StreamId, record: &Record) -> (Option<i64>, Option<i64>) {
         let shown = record.pts.or(record.dts);

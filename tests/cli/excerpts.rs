@@ -348,6 +348,21 @@ fn indexes_are_told_of_made_and_replaced() {
     place.done(place.chaosveil("inspect").arg(place.path("sealed.cveil")));
 }
 
+/// Two recordings in one file, the first with its index and the second for somebody else: nothing is cut off.
+#[test]
+fn fail_to_index_a_file_that_goes_on_behind_the_index() {
+    let recording = Recording::new();
+    let (place, first) = (&recording.place, recording.sealed());
+    let other = Workplace::new();
+    place.done(other.encrypt(&place.path("plain.mp4"), &place.path("second.cveil")));
+    let second = fs::read(place.path("second.cveil")).expect("written");
+    let both = [&first[..], &second[..packets(&second).last().expect("packets").range.end]].concat();
+    recording.write("both.cveil", &both);
+    let index = place.chaosveil("index").arg("-i").arg(place.path("cam.key")).arg(place.path("both.cveil"));
+    place.failed(index, code::CONTENT, "another recording");
+    assert!(fs::read(place.path("both.cveil")).expect("there") == both, "nothing is lost");
+}
+
 #[test]
 fn fail_spans_that_are_none() {
     let recording = Recording::new();
