@@ -65,6 +65,10 @@ impl Classifier {
     pub fn run(self) -> Result<(), Failure> {
         let beside = |extension| self.out.with_extension(extension);
         let results = [self.out.clone(), beside("json"), beside("svg")];
+        if results[1..].iter().chain([&beside("checkpoint")]).any(|path| *path == self.out) {
+            return Err(Failure::usage(format!("{} is what a file beside the model is called", self.out.display()))
+                .advise("name the model otherwise: NAME.onnx"));
+        }
         results.iter().try_for_each(|path| output::check_free(path, self.force))?;
         let mut training = self.begin(&beside("checkpoint"))?;
         while !training.is_done() {
