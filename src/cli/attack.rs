@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     analyze::{inputs, keystream},
+    endpoint,
     error::{Exit, Failure},
     output::{self, PartialFile},
     sealing::BackendArgument,
@@ -67,6 +68,8 @@ impl Attack {
         if self.list {
             return output::print(&list());
         }
+        let inputs: Vec<&Path> = self.input.as_deref().into_iter().collect();
+        endpoint::refuse_clashes(&inputs, &[self.output.as_deref(), self.json.as_deref()])?;
         let create =
             |path: &Option<PathBuf>| path.as_deref().map(|path| PartialFile::create(path, self.force)).transpose();
         let (png, json) = (create(&self.output)?, create(&self.json)?);

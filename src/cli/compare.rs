@@ -37,6 +37,7 @@ pub struct Compare {
 impl Compare {
     /// Makes the sheet.
     pub fn run(self) -> Result<(), Failure> {
+        endpoint::refuse_clashes(&[&self.plain, &self.cipher, &self.decrypted], &[Some(&self.output)])?;
         let output = PartialFile::create(&self.output, self.force)?;
         let (plain, cipher, decrypted) = (read(&self.plain)?, read(&self.cipher)?, read(&self.decrypted)?);
         let verdict = Verdict::of(&plain, &decrypted);

@@ -138,6 +138,23 @@ pub fn refuse_overlap(input: &Path, output: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Refuses outputs that are one of the files that are read, or one another.
+///
+/// # Errors
+/// What to do instead.
+pub fn refuse_clashes(inputs: &[&Path], outputs: &[Option<&Path>]) -> Result<(), Failure> {
+    let outputs: Vec<&Path> = outputs.iter().copied().flatten().collect();
+    for (number, output) in outputs.iter().enumerate() {
+        inputs.iter().filter(|input| input.is_file()).try_for_each(|input| refuse_overlap(input, output))?;
+        let name = |path: &Path| Some((existing_ancestor(path.parent()?)?, path.file_name()?.to_owned()));
+        if outputs[..number].iter().any(|other| name(other).is_some_and(|other| Some(other) == name(output))) {
+            return Err(Failure::usage(format!("two results would be written to {}", output.display()))
+                .advise("name another file for one of them"));
+        }
+    }
+    Ok(())
+}
+
 /// The real name of a path, or of the folder that it would be made in.
 fn existing_ancestor(path: &Path) -> Option<PathBuf> {
     path.ancestors().find_map(|path| match path.as_os_str().is_empty() {

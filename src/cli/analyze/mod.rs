@@ -12,13 +12,17 @@ mod table;
 
 pub use self::keystream::{Seed, parse_seed};
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::{command::CommandCipher, inputs::Input, keystream::KeystreamArguments};
 use super::{
+    endpoint,
     error::{Exit, Failure},
     graph::Interrupt,
     output::{self, PartialFile},
@@ -128,11 +132,9 @@ impl Analyze {
         if self.keystream.is_asked_for() {
             return self.keystream.run(*self.seed, self.backend.choose()?);
         }
-        if self.report.is_some() && self.report == self.json {
-            return Err(
-                Failure::usage("report and JSON cannot be one file").advise("name another file for one of them")
-            );
-        }
+        let inputs: Vec<&Path> =
+            self.inputs.iter().chain(&self.plain).chain(&self.cipher).map(PathBuf::as_path).collect();
+        endpoint::refuse_clashes(&inputs, &[self.report.as_deref(), self.json.as_deref()])?;
         let interrupt = Interrupt::watch()?;
         let create =
             |path: &Option<PathBuf>| path.as_deref().map(|path| PartialFile::create(path, self.force)).transpose();

@@ -13,7 +13,11 @@ pub(super) mod report;
 mod rounds;
 mod stages;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,6 +28,7 @@ use self::{
     stages::Case,
 };
 use super::{
+    endpoint,
     error::Failure,
     output::{self, PartialFile},
     sealing::{BackendArgument, warn_of_trouble},
@@ -62,7 +67,7 @@ pub struct Bench {
     frames: u16,
     /// Threads that share a frame
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1",
-          value_parser = clap::value_parser!(u16).range(1..=256))]
+          value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: Vec<u16>,
     /// Time for each row
     #[arg(long, value_name = "S", default_value = "1", value_parser = super::video_arguments::parse_seconds)]
@@ -88,6 +93,8 @@ impl Bench {
     /// What goes wrong with files, formats and GStreamer.
     pub fn run(self) -> Result<(), Failure> {
         let old = self.compare.as_deref().map(compare::read).transpose()?;
+        let inputs: Vec<&Path> = self.input.iter().map(PathBuf::as_path).collect();
+        endpoint::refuse_clashes(&inputs, &[self.plot.as_deref(), self.save.as_deref()])?;
         let plot = self.plot.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
         let save = self.save.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
         let backend = self.backend.choose()?;
@@ -109,7 +116,7 @@ impl Bench {
             false => report.table(),
         })?;
         if let Some(old) = old {
-            eprint!("{}", compare::table(&old, &report));
+            tell!("{}", compare::table(&old, &report).trim_end());
         }
         Ok(())
     }
