@@ -63,7 +63,7 @@ impl VideoDecrypt<'_> {
 /// Tells on stderr that nobody knows whether the end is there, where that is so.
 pub fn warn_of_unseen_end(name: &str, end: Option<End>) {
     if end == Some(End::Untold) {
-        eprintln!("chaosveil: warning: {name} does not tell how long it is: if its end was cut off, nobody can see it");
+        tell!("chaosveil: warning: {name} does not tell how long it is: if its end was cut off, nobody can see it");
     }
 }
 

@@ -71,7 +71,7 @@ impl Classify {
         if self.device == "cuda"
             && let Err(error) = model.use_cuda()
         {
-            eprintln!("chaosveil: warning: {error}; the processor runs the network");
+            tell!("chaosveil: warning: {error}; the processor runs the network");
         }
         let arguments: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).collect();
         let is_taken = |name: &Path| PictureType::of_path(name).is_some() || Container::of_path(name).is_some();
@@ -82,7 +82,7 @@ impl Classify {
             _ => folder::for_each(&paths, |path| work.input(path)),
         };
         if let Some(trouble) = work.model.trouble() {
-            eprintln!("chaosveil: warning: {trouble}; the processor ran the network from then on");
+            tell!("chaosveil: warning: {trouble}; the processor ran the network from then on");
         }
         done
     }

@@ -95,9 +95,7 @@ impl Container {
     pub fn warn_of(track: &Track) {
         if Container::holding(&track.caps).is_empty() {
             let name = track.name();
-            eprintln!(
-                "chaosveil: warning: no file that decrypt makes holds a track of type {name} whole; {IN_A_PIPELINE}"
-            );
+            tell!("chaosveil: warning: no file that decrypt makes holds a track of type {name} whole; {IN_A_PIPELINE}");
         }
     }
 
@@ -247,7 +245,7 @@ impl Mux {
         match (file, self.times) {
             (Some(file), Times::Decoding) if self.name != "ts" => movie_header::turn(file, orientations),
             _ => {
-                eprintln!(
+                tell!(
                     "chaosveil: warning: a .{} file does not keep that the picture is to be turned ({turned}); .mp4 \
                      and .mov files do",
                     self.name

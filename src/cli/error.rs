@@ -100,7 +100,7 @@ impl Failure {
 
     /// Tells the user on stderr.
     pub fn report(&self) {
-        eprintln!("{}", self.text());
+        tell!("{}", self.text());
     }
 
     /// What [`Failure::report`] says.

@@ -88,7 +88,7 @@ impl Excerpt {
                 Err(Stopped::Misled) => "the index is of another file, or of other parts of this one".to_owned(),
             },
         };
-        eprintln!("chaosveil: {}: {why}; all of it is looked through (`chaosveil index` makes one)", file.name);
+        tell!("chaosveil: {}: {why}; all of it is looked through (`chaosveil index` makes one)", file.name);
         let (drafts, _) = file.draft_indexes(end, &VideoProgress::new())?;
         if drafts.is_empty() {
             return Err(file.refusal());
@@ -150,7 +150,7 @@ impl Search<'_, '_> {
             return Err(Failure::usage(text).advise("name an earlier moment").into());
         }
         if to > end && span.to.is_some() {
-            eprintln!("chaosveil: {} ends at {}, before --to {}", self.file.name, Moment(end), Moment(to));
+            tell!("chaosveil: {} ends at {}, before --to {}", self.file.name, Moment(end), Moment(to));
         }
         let origin = match span.from {
             Some(_) => self.begin(&mut tracks, from)?,
@@ -158,7 +158,7 @@ impl Search<'_, '_> {
         };
         if origin < from {
             let (origin, from) = (Moment(origin), Moment(from));
-            eprintln!("chaosveil: begins at {origin}, with the last picture before {from} that is decoded by itself");
+            tell!("chaosveil: begins at {origin}, with the last picture before {from} that is decoded by itself");
         }
         if to < end {
             self.finish(&mut tracks, to)?;

@@ -165,7 +165,7 @@ pub fn start_gstreamer() -> Result<(), Failure> {
 fn warn_of_backend(event: &gst::message::Element) {
     let Some(event) = event.structure().filter(|event| event.name() == "chaosveil-event") else { return };
     if let (Ok("backend-failed"), Ok(detail)) = (event.get::<&str>("reason"), event.get::<&str>("detail")) {
-        eprintln!("chaosveil: warning: {detail}");
+        tell!("chaosveil: warning: {detail}");
     }
 }
 

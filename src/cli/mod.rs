@@ -8,6 +8,14 @@
 //! its end); for both `streams` (a packet file with all its tracks), for a part of one `excerpt` over `packet_file` (read
 //! where it is needed) and `index_file`; `output` (how a file gets its name), `error` (exit codes and advice).
 
+/// Tells the user on stderr. Where nobody listens any more, the work goes on.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod analyze;
 mod attack;
 mod backlog;

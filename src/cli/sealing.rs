@@ -54,7 +54,7 @@ impl BackendArgument {
 /// Tells on stderr that another backend has taken over from the one that was asked for, if one has.
 pub fn warn_of_trouble(backend: &dyn Backend) {
     if let Some(trouble) = backend.take_trouble() {
-        eprintln!("chaosveil: warning: {trouble}");
+        tell!("chaosveil: warning: {trouble}");
     }
 }
 
@@ -108,7 +108,7 @@ impl SealingArguments {
             )
             .advise("leave --profile out, or confirm with --insecure-research"));
         }
-        eprintln!("chaosveil: warning: profile `chaos` is not secure; never use it for pictures that matter");
+        tell!("chaosveil: warning: profile `chaos` is not secure; never use it for pictures that matter");
         Ok(())
     }
 }

@@ -70,7 +70,7 @@ impl Summary {
 
     /// Tells the figures on stderr.
     pub fn print(&self) {
-        eprintln!("chaosveil: {self}");
+        tell!("chaosveil: {self}");
     }
 }
 

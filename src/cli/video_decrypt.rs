@@ -119,7 +119,7 @@ impl VideoDecrypt<'_> {
             (done, _) => (done, Damage::so_far(&extent, streams.values())),
         };
         if damage.is_none() && !extent.bad_index.is_empty() {
-            eprintln!("chaosveil: {}: its index is damaged; `chaosveil index` makes another", self.name);
+            tell!("chaosveil: {}: its index is damaged; `chaosveil index` makes another", self.name);
         }
         let settled = self.settle(file, done, damage, summary.frames);
         summary.print();
@@ -147,7 +147,7 @@ impl VideoDecrypt<'_> {
     fn warn_of_gaps(&self, branch: &Branch) {
         let lost = stat(&branch.decrypter, "lost");
         if self.excerpt.is_some() && lost > 0 {
-            eprintln!(
+            tell!(
                 "chaosveil: {}: {lost} counters are missing in track {}; whether frames are, only `chaosveil verify` can tell",
                 self.name,
                 branch.track + 1

@@ -18,9 +18,11 @@ pub fn run_epoch(training: &mut Training, whose: &str) -> Result<(), Failure> {
         progress.inc(1);
     })?;
     progress.finish_and_clear();
-    eprintln!(
+    tell!(
         "{whose}epoch {number}: loss {:.4}, validation accuracy {:.4}, macro-F1 {:.4}",
-        epoch.loss, epoch.validation_accuracy, epoch.validation_macro_f1
+        epoch.loss,
+        epoch.validation_accuracy,
+        epoch.validation_macro_f1
     );
     Ok(())
 }

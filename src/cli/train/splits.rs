@@ -38,7 +38,7 @@ pub fn read(folders: &[PathBuf], lists: Option<&Path>) -> Result<Sources, Failur
         };
         let picture = inputs::read(&folder.join(&path))?.picture;
         if picture.width < CROP || picture.height < CROP {
-            eprintln!("chaosveil: {name} is smaller than {CROP} x {CROP} and left out");
+            tell!("chaosveil: {name} is smaller than {CROP} x {CROP} and left out");
             continue;
         }
         let split = match split {
