@@ -201,7 +201,9 @@ fn bad_arguments() {
     }
     let same = place.path("same");
     let command = place.chaosveil("analyze").arg(&plain).arg("--json").arg(&same).arg("--report").arg(&same);
-    place.failed(command, code::USAGE, "one file");
+    place.failed(command, code::USAGE, "two results");
+    let command = place.chaosveil("analyze").arg(&plain).arg("--force").arg("--json").arg(&plain);
+    place.failed(command, code::USAGE, "OUTPUT is INPUT");
     place.failed(place.chaosveil("analyze").arg(place.path("absent.png")), code::MISSING, "absent.png");
     fs::create_dir(place.path("empty")).expect("a folder");
     place.failed(place.chaosveil("analyze").arg(place.path("empty")), code::MISSING, "holds no picture");
