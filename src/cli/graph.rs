@@ -2,6 +2,7 @@
 //! [`Failure`].
 
 use std::{
+    cell::Cell,
     io,
     sync::{
         Mutex,
@@ -15,6 +16,7 @@ use gst::{glib, prelude::*};
 use super::{
     elements,
     error::{Exit, Failure},
+    silence, video_source,
 };
 
 /// How long the bus is waited for before anything else is looked at.
@@ -25,6 +27,9 @@ pub struct Graph {
     /// The pipeline.
     pub pipeline: gst::Pipeline,
     bus: gst::Bus,
+    /// How often in a row a demuxer was found that has stopped and said nothing; `None` once the tracks are known, as one
+    /// that has read all stops too.
+    silences: Cell<Option<u32>>,
 }
 
 /// What a pipeline has to say.
@@ -46,7 +51,7 @@ impl Graph {
         start_gstreamer()?;
         let pipeline = gst::Pipeline::new();
         let bus = pipeline.bus().expect("a pipeline has a bus");
-        Ok(Graph { pipeline, bus })
+        Ok(Graph { pipeline, bus, silences: Cell::new(Some(0)) })
     }
 
     /// Adds an element.
@@ -108,7 +113,10 @@ impl Graph {
             Some(wait) => self.bus.timed_pop(wait),
             None => self.bus.pop(),
         };
-        let Some(message) = message else { return Ok(News::Quiet) };
+        let Some(message) = message else { return self.quiet(wait.is_some()) };
+        if video_source::Tracks::are_known(&message) {
+            self.silences.set(None);
+        }
         match message.view() {
             gst::MessageView::Eos(_) => Ok(News::End),
             gst::MessageView::Error(error) => Err(failure_of(error)),
@@ -123,6 +131,18 @@ impl Graph {
             }
             _ => Ok(News::Message(message)),
         }
+    }
+
+    /// The bus says nothing. Where it has been waited for again and again, something may have stopped that cannot say so.
+    fn quiet(&self, waited: bool) -> Result<News, Failure> {
+        if let Some(silences) = self.silences.get().filter(|_| waited) {
+            let stopped = silence::stopped_demuxer(&self.pipeline);
+            if let Some(demuxer) = stopped.as_ref().filter(|_| silences >= silence::TICKS) {
+                return Err(Failure::new(Exit::Content, format!("{} cannot read it", demuxer.name())));
+            }
+            self.silences.set(Some(if stopped.is_some() { silences + 1 } else { 0 }));
+        }
+        Ok(News::Quiet)
     }
 
     /// How far it has come, and how long it is.
@@ -242,5 +262,37 @@ impl Interrupt {
     /// Whether one has come.
     pub fn has_come(&self) -> bool {
         INTERRUPTS.load(Relaxed) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Takes a file apart that is no Matroska file, with a bus that loses what the demuxer says of it.
+    #[test]
+    fn a_demuxer_that_stops_and_is_not_heard_ends_the_run() {
+        let graph = Graph::new().expect("GStreamer starts");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("damaged.mkv");
+        std::fs::write(&path, b"\x1a\x45\xdf\xa3\x01\x00").expect("written");
+        let source = graph.add("filesrc").expect("it is there");
+        source.set_property("location", &path);
+        elements::link(&source, &graph.add("matroskademux").expect("it is there")).expect("they go together");
+        graph.bus.set_sync_handler(|_, message| match message.view() {
+            gst::MessageView::Error(_) => gst::BusSyncReply::Drop,
+            _ => gst::BusSyncReply::Pass,
+        });
+        graph.play().expect("it starts");
+        let start = Instant::now();
+        let failure = loop {
+            match graph.news() {
+                Ok(_) => assert!(start.elapsed() < Duration::from_secs(20), "nobody notices"),
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!(failure.to_string(), "matroskademux0 cannot read it");
     }
 }

@@ -59,6 +59,7 @@ mod randomness;
 mod raw_forms;
 mod sealing;
 mod sheet;
+mod silence;
 mod streams;
 mod subtitles;
 mod summary;
