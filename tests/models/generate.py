@@ -92,6 +92,9 @@ def growing():
     yield "transposed", with_constant(transposed, [near, constant("wide", np.zeros((3, 1, 64, 64)))])
     pool = helper.make_node("MaxPool", ["x"], ["big"], kernel_shape=[2048, 2048], pads=[2047] * 4)
     yield "comparisons", with_constant([pool], [])
+    cube = constant("cube", [1, 3, 1, 1, 1], np.int64)
+    pool = helper.make_node("MaxPool", ["solid"], ["big"], kernel_shape=[2048] * 3, pads=[2047, 2047, 2047, 0, 0, 0])
+    yield "kernel", with_constant([helper.make_node("Reshape", ["means", "cube"], ["solid"]), pool], [cube])
     steps, channels = constant("steps", [1024, 1, 3], np.int64), [constant(n, np.zeros((1, 4, w))) for n, w in (("w", 3), ("r", 1))]
     recurrent = [
         helper.make_node("Reshape", ["x", "steps"], ["sequence"]),

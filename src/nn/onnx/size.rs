@@ -62,6 +62,13 @@ pub fn check(model: &TypedModel) -> TractResult<()> {
         ensure!(!node.op_is::<Scan>(), "`{}` is recurrent; such networks are not taken", node.name);
         let count = |shape: Option<&[usize]>| shape.unwrap_or(&[]).iter().product::<usize>();
         let outputs = count(node.outputs[0].fact.shape.as_concrete());
+        let pool = node.op_as::<MaxPool>().map(|op| &op.pool_spec).or(node.op_as::<SumPool>().map(|op| &op.pool_spec));
+        if let Some(pool) = pool {
+            // Each place of its output may list what it sees.
+            let mut seen = vec![outputs / pool.output_channels.max(1)];
+            seen.extend_from_slice(&pool.kernel_shape);
+            sum.add(&seen, &node.name)?;
+        }
         let kernel = |pool: &PoolSpec| pool.kernel_shape.iter().product::<usize>();
         if let Some(conv) = node.op_as::<Conv>() {
             // What a convolution is multiplied with: each place of its output sees a kernel of each channel.
@@ -75,7 +82,6 @@ pub fn check(model: &TypedModel) -> TractResult<()> {
             sum.add(&[places, made], &node.name)?;
             products = products.saturating_add((places * made).saturating_mul(pool.input_channels));
         }
-        let pool = node.op_as::<MaxPool>().map(|op| &op.pool_spec).or(node.op_as::<SumPool>().map(|op| &op.pool_spec));
         if let Some(pool) = pool {
             products = products.saturating_add(outputs.saturating_mul(kernel(pool)));
         }

@@ -84,6 +84,7 @@ fn fail_what_grows() {
         "constant-of-shape",
         "doubling",
         "expand",
+        "kernel",
         "outer-product",
         "pad",
         "padded",
