@@ -70,7 +70,9 @@ pub struct Randomness {
     json: bool,
 }
 
-/// Sequences that are read before they are tested together.
+/// The longest sequence: its spectrum takes 2 GiB.
+const MOST_BITS: usize = 1 << 26;
+/// Sequences that are read before they are tested together; fewer of long ones.
 const BATCH: usize = 64;
 /// Sequences of the keystream, if nothing else is said: the publication's least for alpha = 0.01.
 const SEQUENCES: u32 = 100;
@@ -111,9 +113,10 @@ impl Randomness {
     /// The P-values of all sequences.
     fn verdicts(&self, source: &mut dyn Read, bar: &ProgressBar) -> Result<Vec<Verdicts>, Failure> {
         let wanted = self.wanted().map_or(usize::MAX, |wanted| wanted as usize);
+        let most = (MOST_BITS / self.bits).clamp(1, BATCH);
         let mut verdicts = Vec::new();
         while verdicts.len() < wanted {
-            let batch = self.read_batch(source, BATCH.min(wanted - verdicts.len()))?;
+            let batch = self.read_batch(source, most.min(wanted - verdicts.len()))?;
             let read = batch.len();
             verdicts.par_extend(batch.into_par_iter().map(|bits| {
                 let verdicts = judge::run_all(&bits);
@@ -221,8 +224,8 @@ fn progress(len: Option<u64>) -> ProgressBar {
 }
 
 fn parse_bits(text: &str) -> Result<usize, String> {
-    let bits = text.parse().ok().filter(|bits: &usize| *bits >= 104 && bits.is_multiple_of(8) && *bits <= 1 << 32);
-    bits.ok_or_else(|| "a sequence has from 104 to 4294967296 bits, a multiple of 8".to_owned())
+    let bits = text.parse().ok().filter(|bits: &usize| *bits >= 104 && bits.is_multiple_of(8) && *bits <= MOST_BITS);
+    bits.ok_or_else(|| format!("a sequence has from 104 to {MOST_BITS} bits, a multiple of 8"))
 }
 
 fn parse_alpha(text: &str) -> Result<f64, String> {

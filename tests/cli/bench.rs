@@ -63,6 +63,8 @@ fn a_picture_of_ones_own_is_measured() {
     place.failed(place.chaosveil("bench").arg(place.path("text.txt")), code::CONTENT, "text.txt");
     place.failed(place.chaosveil("bench").arg(place.path("absent.mkv")), code::MISSING, "absent.mkv");
     place.failed(place.chaosveil("bench").args(["--formats", "ABCD"]), code::CONTENT, "ABCD");
+    let huge = place.chaosveil("bench").args(["--sizes", "16384x16384", "--frames", "64"]);
+    place.failed(huge, code::USAGE, "no more than 8589934592 are made");
     place.failed(place.chaosveil("bench").args(["--sizes", "0x5"]), code::USAGE, "1280x720");
 }
 

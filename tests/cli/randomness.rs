@@ -97,6 +97,7 @@ fn fail_input_that_cannot_be_judged() {
     );
     place.failed(randomness(&["absent"]), code::MISSING, "absent");
     place.failed(randomness(&["--bits", "1001"]), code::USAGE, "a multiple of 8");
+    place.failed(randomness(&["--bits", "4294967296"]), code::USAGE, "from 104 to 67108864 bits");
     place.failed(randomness(&["--alpha", "2"]), code::USAGE, "alpha lies between");
     place.failed(randomness(&["--seed", "x"]), code::USAGE, "hexadecimal");
     place.failed(randomness(&["-", "--stream", "lss"]), code::USAGE, "cannot be used with");

@@ -33,7 +33,14 @@ use super::{
     output::{self, PartialFile},
     sealing::{BackendArgument, warn_of_trouble},
 };
-use crate::{backend::Backend, frame::Format, seal::Profile};
+use crate::{
+    backend::Backend,
+    frame::{Format, FrameLayout},
+    seal::Profile,
+};
+
+/// Of synthetic frames, which are all held.
+const MOST_BYTES: u64 = 8 << 30;
 
 /// Measure every stage on this machine, beside memcpy and AES-256-GCM
 ///
@@ -125,14 +132,19 @@ impl Bench {
         if let Some(path) = &self.input {
             return Ok(vec![input::first_frames(path, self.frames.into())?]);
         }
-        let mut pictures = Vec::new();
+        let mut layouts = Vec::new();
         for name in &self.formats {
             let format = Format::from_name(name)?;
             for &(width, height) in &self.sizes {
-                pictures.push(Picture::synthetic(format, width as u32, height as u32, self.frames.into())?);
+                layouts.push(FrameLayout::new(format, width as u32, height as u32, false)?);
             }
         }
-        Ok(pictures)
+        let bytes: u64 = layouts.iter().map(|layout| layout.payload_bytes() as u64 * u64::from(self.frames)).sum();
+        if bytes > MOST_BYTES {
+            return Err(Failure::usage(format!("frames of {bytes} bytes, and no more than {MOST_BYTES} are made"))
+                .advise("name fewer --sizes and --formats in one run, or lower --frames"));
+        }
+        Ok(layouts.into_iter().map(|layout| Picture::synthetic(layout, self.frames.into())).collect())
     }
 
     fn measure(&self, pictures: &[Picture], backend: &Arc<dyn Backend>) -> Result<Vec<Row>, Failure> {
