@@ -216,10 +216,15 @@ pub fn open(path: &Path) -> Result<File, Failure> {
 /// # Errors
 /// If it cannot be opened, or is something else.
 pub fn open_file(path: &Path) -> Result<File, Failure> {
-    match path.metadata() {
-        Ok(metadata) if !metadata.is_file() => Err(Failure::usage(format!("{} is no regular file", path.display()))),
-        _ => open(path),
+    match is_special(path) {
+        true => Err(Failure::usage(format!("{} is no regular file", path.display()))),
+        false => open(path),
     }
+}
+
+/// Whether a name leads to what is neither a file nor missing.
+pub fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// A source together with its first bytes, which tell what it is.

@@ -124,6 +124,10 @@ impl Verify {
         name: &str,
         progress: &VideoProgress,
     ) -> Result<(Report, Option<Damage>), Failure> {
+        // A pipe in a folder would be waited for in vain; one that is named brings its bytes.
+        if !self.files.iter().any(|named| named == file) {
+            endpoint::open_file(file)?;
+        }
         // Only a regular file can be looked at twice; a pipe is no video.
         let is_video = file.is_file() && Form::of_content(&endpoint::peek(name, endpoint::open(file)?)?.0) == Form::Mkv;
         match is_video {

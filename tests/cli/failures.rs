@@ -252,6 +252,16 @@ fn a_folder_stops_at_a_full_disk_and_at_no_pipe() {
     fs::remove_file(folder.join("b.jpg")).expect("there");
     assert!(Command::new("mkfifo").arg(place.path("sealed/e.cveil")).status().expect("mkfifo runs").success());
     place.failed(place.decrypt(&place.path("sealed"), &place.path("back")), code::USAGE, "1 of 5 files failed");
+    let verify = place.chaosveil("verify").arg("-i").arg(place.path("cam.key")).arg(place.path("sealed"));
+    let said = place.failed(verify, code::USAGE, "1 of 5 files failed");
+    assert!(said.contains("e.cveil is no regular file"), "{said}");
+    assert!(Command::new("mkfifo").arg(folder.join("b.png.jpg")).status().expect("mkfifo runs").success());
+    let report = place.path("report.json");
+    place.done(place.chaosveil("analyze").args(["--profile", "aead", "--json"]).arg(&report).arg(&folder));
+    let judged: serde_json::Value = serde_json::from_slice(&fs::read(&report).expect("written")).expect("JSON");
+    let names = judged["metrics"].as_array().expect("a list").iter().map(|metric| metric["input"].to_string());
+    assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), 4, "{judged}");
+    fs::remove_file(folder.join("b.png.jpg")).expect("there");
     let Some(disk) = SmallDisk::mount(&place, 24 << 10) else { return };
     let encrypt = place.encrypt(&folder, &disk.0.join("out")).args(["--output-form", "png"]);
     let said = place.failed(encrypt, code::MISSING, "1 of 4 files failed");

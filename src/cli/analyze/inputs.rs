@@ -28,7 +28,7 @@ pub struct Input {
     pub picture: Picture,
 }
 
-/// The pictures that arguments name: files as they are, of folders what has a picture's extension.
+/// The pictures that arguments name: files as they are, of folders the regular files with a picture's extension.
 ///
 /// # Errors
 /// If a folder cannot be read, or none is found.
@@ -52,8 +52,8 @@ pub fn collect_where(
             continue;
         }
         let before = paths.len();
-        let found = folder::files(argument)?.into_iter().filter(|name| is_taken(name));
-        paths.extend(found.map(|name| argument.join(name)));
+        let found = folder::files(argument)?.into_iter().filter(|name| is_taken(name)).map(|name| argument.join(name));
+        paths.extend(found.filter(|path| !endpoint::is_special(path)));
         if paths.len() == before {
             return Err(Failure::new(Exit::Missing, format!("{} holds no {what}", argument.display()))
                 .advise(format!("pictures end in {}", PictureType::extensions())));

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     cli::{
         analyze::inputs,
+        endpoint,
         error::{Exit, Failure},
         folder,
         picture_type::PictureType,
@@ -63,7 +64,9 @@ pub fn read(folders: &[PathBuf], lists: Option<&Path>) -> Result<Sources, Failur
 fn pictures(folders: &[PathBuf]) -> Result<Vec<(&Path, PathBuf)>, Failure> {
     let mut pictures = Vec::new();
     for folder in folders {
-        let files = folder::files(folder)?.into_iter().filter(|path| PictureType::of_path(path).is_some());
+        let is_picture =
+            |path: &PathBuf| PictureType::of_path(path).is_some() && !endpoint::is_special(&folder.join(path));
+        let files = folder::files(folder)?.into_iter().filter(is_picture);
         pictures.extend(files.map(|path| (folder.as_path(), path)));
     }
     Ok(pictures)
