@@ -14,7 +14,7 @@ use super::{
     analyze::{inputs, keystream},
     endpoint,
     error::{Exit, Failure},
-    output::{self, PartialFile},
+    output,
     sealing::BackendArgument,
     sheet,
 };
@@ -70,18 +70,17 @@ impl Attack {
         }
         let inputs: Vec<&Path> = self.input.as_deref().into_iter().collect();
         endpoint::refuse_clashes(&inputs, &[self.output.as_deref(), self.json.as_deref()])?;
-        let create =
-            |path: &Option<PathBuf>| path.as_deref().map(|path| PartialFile::create(path, self.force)).transpose();
-        let (png, json) = (create(&self.output)?, create(&self.json)?);
+        [&self.output, &self.json]
+            .into_iter()
+            .flatten()
+            .try_for_each(|path| output::check_writable(path, self.force))?;
         let subject = self.subject()?;
         let outcome = run_all(self.name.as_slice(), &subject)?;
-        if let Some(file) = png {
-            file.write(&montage(&outcome.panels)?)?;
-            file.finish()?;
+        if let Some(path) = &self.output {
+            output::write_file(path, &montage(&outcome.panels)?, self.force)?;
         }
-        if let Some(file) = json {
-            file.write(json_of(&outcome.rows).as_bytes())?;
-            file.finish()?;
+        if let Some(path) = &self.json {
+            output::write_file(path, json_of(&outcome.rows).as_bytes(), self.force)?;
         }
         output::print(&table(&outcome.rows))
     }

@@ -10,8 +10,7 @@ use image::DynamicImage;
 use super::{
     endpoint,
     error::{Exit, Failure},
-    output::PartialFile,
-    picture_type,
+    output, picture_type,
     sheet::{self, Panel},
 };
 
@@ -38,7 +37,7 @@ impl Compare {
     /// Makes the sheet.
     pub fn run(self) -> Result<(), Failure> {
         endpoint::refuse_clashes(&[&self.plain, &self.cipher, &self.decrypted], &[Some(&self.output)])?;
-        let output = PartialFile::create(&self.output, self.force)?;
+        output::check_writable(&self.output, self.force)?;
         let (plain, cipher, decrypted) = (read(&self.plain)?, read(&self.cipher)?, read(&self.decrypted)?);
         let verdict = Verdict::of(&plain, &decrypted);
         let rows = plain.height();
@@ -47,8 +46,7 @@ impl Compare {
             Panel::new("cipher picture", &cipher, rows, String::new()),
             Panel::new("decrypted", &decrypted, rows, verdict.to_string()),
         ];
-        output.write(&sheet::png(&panels)?)?;
-        output.finish()?;
+        output::write_file(&self.output, &sheet::png(&panels)?, self.force)?;
         match verdict {
             Verdict::Identical => Ok(()),
             _ => Err(Failure::new(Exit::Content, format!("{}: {verdict}", self.decrypted.display()))),

@@ -11,9 +11,7 @@ use super::{
     cipher_picture,
     endpoint::{self, Form, Input, Output},
     error::{Exit, Failure},
-    folder,
-    output::{self, PartialFile},
-    picture_file,
+    folder, output, picture_file,
     picture_type::{self, PictureType},
     pixels::Pixels,
     sealing::{Sealing, SealingArguments, warn_of_trouble},
@@ -204,10 +202,10 @@ impl Encrypt {
     }
 
     fn write(&self, bytes: &[u8], output: &Output) -> Result<(), Failure> {
-        let Output::Path(path) = output else { return output::write_stdout(bytes) };
-        let file = PartialFile::create(path, self.force)?;
-        file.write(bytes)?;
-        file.finish()
+        match output {
+            Output::Path(path) => output::write_file(path, bytes, self.force),
+            _ => output::write_stdout(bytes),
+        }
     }
 
     fn folder(&self, sealing: &Sealing, from: &Path, to: &Path, form: Form) -> Result<(), Failure> {

@@ -45,6 +45,22 @@ pub fn check_free(path: &Path, force: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses a name under which a result could not be written at the end of the work. It is not kept meanwhile, so that work
+/// that is broken off leaves nothing.
+pub fn check_writable(path: &Path, force: bool) -> Result<(), Failure> {
+    PartialFile::create(path, force).map(drop)
+}
+
+/// Writes a whole result under its name.
+///
+/// # Errors
+/// If the name is taken and not `force`, or nothing can be written there.
+pub fn write_file(path: &Path, content: &[u8], force: bool) -> Result<(), Failure> {
+    let file = PartialFile::create(path, force)?;
+    file.write(content)?;
+    file.finish()
+}
+
 fn taken(path: &Path, why: &str) -> Failure {
     Failure::usage(format!("{} exists; {why}", path.display()))
         .advise("name another OUTPUT, move the file away, or give --force")

@@ -1,9 +1,11 @@
 //! Runs that somebody ends: Ctrl-C, SIGTERM, `--duration`, kill -9.
 
 use std::{
+    cell::OnceCell,
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     process::{Command, Stdio},
     sync::mpsc,
@@ -234,6 +236,23 @@ fn a_whole_recording_stays_where_it_cannot_get_its_name() {
     let said = running.finish().failure(code::MISSING).stderr;
     assert!(said.contains("everything is in") && said.contains("x.cveil.partial"), "{said}");
     place.done(place.decrypt(&partial, &place.path("back.mkv")));
+}
+
+#[test]
+fn work_that_is_broken_off_leaves_no_place_for_its_results() {
+    let place = Workplace::new();
+    let input = place.path("picture.png");
+    assert!(Command::new("mkfifo").arg(&input).status().expect("mkfifo runs").success());
+    let attack = place.chaosveil("attack").arg("lane").arg("--input").arg(&input);
+    let attack = attack.arg("-o").arg(place.path("sheet.png")).arg("--json").arg(place.path("rows.json"));
+    let mut running = start(&place, attack);
+    // It waits for its picture, the names of the results being tried.
+    let writer = OnceCell::new();
+    let open = || fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&input);
+    running.wait_for("a reader", || open().is_ok_and(|file| writer.set(file).is_ok()));
+    running.interrupt();
+    running.finish();
+    assert!(!place.names(&place.path("")).iter().any(|name| name.contains("sheet") || name.contains("rows")));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use super::{
     endpoint,
     error::{Exit, Failure},
     graph::Interrupt,
-    output::{self, PartialFile},
+    output,
     sealing::{BackendArgument, warn_of_trouble},
 };
 use crate::{
@@ -136,20 +136,19 @@ impl Analyze {
             self.inputs.iter().chain(&self.plain).chain(&self.cipher).map(PathBuf::as_path).collect();
         endpoint::refuse_clashes(&inputs, &[self.report.as_deref(), self.json.as_deref()])?;
         let interrupt = Interrupt::watch()?;
-        let create =
-            |path: &Option<PathBuf>| path.as_deref().map(|path| PartialFile::create(path, self.force)).transpose();
-        let (report, json) = (create(&self.report)?, create(&self.json)?);
+        [&self.report, &self.json]
+            .into_iter()
+            .flatten()
+            .try_for_each(|path| output::check_writable(path, self.force))?;
         let (judged, failed) = match self.plain.as_deref().zip(self.cipher.as_deref()) {
             Some((plain, cipher)) => (vec![self.judge_pair(inputs::read_pair(plain, cipher)?)?], None),
             None => self.judge_all(inputs::collect(&self.inputs)?, interrupt)?,
         };
-        if let Some(file) = json {
-            file.write(json::of(&judged, self.alpha).as_bytes())?;
-            file.finish()?;
+        if let Some(path) = &self.json {
+            output::write_file(path, json::of(&judged, self.alpha).as_bytes(), self.force)?;
         }
-        if let Some(file) = report {
-            file.write(report::html(&self.to_report(&judged)).as_bytes())?;
-            file.finish()?;
+        if let Some(path) = &self.report {
+            output::write_file(path, report::html(&self.to_report(&judged)).as_bytes(), self.force)?;
         }
         output::print(&table::of(&judged, self.alpha))?;
         failed.map_or(Ok(()), Err)

@@ -30,7 +30,7 @@ use self::{
 use super::{
     endpoint,
     error::Failure,
-    output::{self, PartialFile},
+    output,
     sealing::{BackendArgument, warn_of_trouble},
 };
 use crate::{
@@ -102,21 +102,18 @@ impl Bench {
         let old = self.compare.as_deref().map(compare::read).transpose()?;
         let inputs: Vec<&Path> = self.input.iter().map(PathBuf::as_path).collect();
         endpoint::refuse_clashes(&inputs, &[self.plot.as_deref(), self.save.as_deref()])?;
-        let plot = self.plot.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
-        let save = self.save.as_deref().map(|path| PartialFile::create(path, self.force)).transpose()?;
+        [&self.plot, &self.save].into_iter().flatten().try_for_each(|path| output::check_writable(path, self.force))?;
         let backend = self.backend.choose()?;
         let pictures = self.pictures()?;
         let mut report = Report::of_this_machine();
         report.device = backend.device().map(|device| device.identity().to_string());
         report.rows = self.measure(&pictures, &backend)?;
         warn_of_trouble(&*backend);
-        if let Some(file) = save {
-            file.write(report.json().as_bytes())?;
-            file.finish()?;
+        if let Some(path) = &self.save {
+            output::write_file(path, report.json().as_bytes(), self.force)?;
         }
-        if let Some(file) = plot {
-            file.write(plot::draw(&report)?.as_bytes())?;
-            file.finish()?;
+        if let Some(path) = &self.plot {
+            output::write_file(path, plot::draw(&report)?.as_bytes(), self.force)?;
         }
         output::print(&match self.json {
             true => report.json(),

@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use crate::{
     backend::Backend,
-    cli::error::Failure,
+    cli::{error::Failure, output},
     nn::training::{Settings, Sources, Training},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 /// # Errors
 /// If it cannot be written.
 pub fn write(training: &Training, path: &Path) -> Result<(), Failure> {
-    super::replace(path, &training.checkpoint()?)
+    output::write_file(path, &training.checkpoint()?, true)
 }
 
 /// The training that goes on from it.

@@ -11,12 +11,7 @@ use std::{
 
 use super::{Pictures, checkpoint, curve, progress, record};
 use crate::{
-    cli::{
-        bench::report::commit,
-        error::Failure,
-        output::{self, PartialFile},
-        sealing::BackendArgument,
-    },
+    cli::{bench::report::commit, error::Failure, output, sealing::BackendArgument},
     nn::{
         Architecture,
         training::{Settings, Training},
@@ -69,7 +64,7 @@ impl Classifier {
             return Err(Failure::usage(format!("{} is what a file beside the model is called", self.out.display()))
                 .advise("name the model otherwise: NAME.onnx"));
         }
-        results.iter().try_for_each(|path| output::check_free(path, self.force))?;
+        results.iter().try_for_each(|path| output::check_writable(path, self.force))?;
         let mut training = self.begin(&beside("checkpoint"))?;
         while !training.is_done() {
             progress::run_epoch(&mut training, "")?;
@@ -80,9 +75,7 @@ impl Classifier {
         let record = record::json(settings, &training.history, &evaluation, &model);
         let contents = [model, record.into_bytes(), curve::draw(&training.history)?.into_bytes()];
         for (path, content) in results.iter().zip(contents) {
-            let file = PartialFile::create(path, self.force)?;
-            file.write(&content)?;
-            file.finish()?;
+            output::write_file(path, &content, self.force)?;
         }
         // What is finished is not resumed.
         let _ = fs::remove_file(beside("checkpoint"));

@@ -6,11 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Pictures, record};
 use crate::{
-    cli::{
-        error::Failure,
-        output::{self, PartialFile},
-        sealing::BackendArgument,
-    },
+    cli::{error::Failure, output, sealing::BackendArgument},
     nn::{
         Architecture, Classifier, Label,
         training::{Settings, evaluate},
@@ -53,7 +49,7 @@ impl Evaluate {
     /// # Errors
     /// What goes wrong with model, pictures, lists and files.
     pub fn run(self) -> Result<(), Failure> {
-        self.json.iter().try_for_each(|path| output::check_free(path, self.force))?;
+        self.json.iter().try_for_each(|path| output::check_writable(path, self.force))?;
         let threads = self.threads.into();
         let classifier = match &self.model {
             None => Classifier::embedded(threads)?,
@@ -72,9 +68,8 @@ impl Evaluate {
         let evaluation = evaluate(&classifier, &sources.test, &settings, "test", turns, &self.backend.choose()?, told)?;
         progress.finish_and_clear();
         if let Some(path) = &self.json {
-            let file = PartialFile::create(path, self.force)?;
-            file.write(record::evaluation_json(&classifier, &settings, &evaluation).as_bytes())?;
-            file.finish()?;
+            let record = record::evaluation_json(&classifier, &settings, &evaluation);
+            output::write_file(path, record.as_bytes(), self.force)?;
         }
         output::print(&record::table(&evaluation))
     }

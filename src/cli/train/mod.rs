@@ -12,10 +12,10 @@ mod progress;
 mod record;
 mod splits;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use self::{classifier::Classifier, compare::Compare, evaluate::Evaluate};
-use super::{error::Failure, output::PartialFile};
+use super::error::Failure;
 use crate::nn::training::Sources;
 
 /// Train a network
@@ -62,11 +62,4 @@ impl Train {
             Command::Evaluate(command) => command.run(),
         }
     }
-}
-
-/// Writes a file that may be there already, so that the old or the new one is whole at any time.
-fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let file = PartialFile::create(path, true)?;
-    file.write(content)?;
-    file.finish()
 }

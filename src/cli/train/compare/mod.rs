@@ -15,7 +15,7 @@ use std::{
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{Pictures, checkpoint, progress, replace};
+use super::{Pictures, checkpoint, progress};
 use crate::{
     backend::Backend,
     cli::{
@@ -92,8 +92,9 @@ impl Compare {
             runs.push(self.finished_run(&lessons, seed, network, &whose)?);
         }
         let summaries = comparison::summaries(&runs);
-        replace(&self.out.join("compare.json"), record::json(&lessons, &runs, &summaries).as_bytes())?;
-        replace(&self.out.join("compare.svg"), chart::draw(&summaries)?.as_bytes())?;
+        let record = record::json(&lessons, &runs, &summaries);
+        output::write_file(&self.out.join("compare.json"), record.as_bytes(), true)?;
+        output::write_file(&self.out.join("compare.svg"), chart::draw(&summaries)?.as_bytes(), true)?;
         output::print(&record::table(&lessons, &runs, &summaries))
     }
 
@@ -141,7 +142,7 @@ impl Compare {
         }
         let run = lessons.judge(&training)?;
         let json = serde_json::to_string_pretty(&run).expect("numbers and strings have JSON");
-        replace(&path, (json + "\n").as_bytes())?;
+        output::write_file(&path, (json + "\n").as_bytes(), true)?;
         // What is finished is not resumed.
         let _ = fs::remove_file(&checkpoint);
         Ok(run)
