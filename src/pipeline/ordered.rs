@@ -13,9 +13,7 @@
 
 use std::{
     collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 /// What to do with a job for which there is no room.
@@ -79,7 +77,7 @@ pub struct OrderedQueue<J, R> {
 }
 
 /// What is passed at a time at most: more events than any stream has between the frames of a queue.
-const MOST_PASSED: usize = 64;
+pub(super) const MOST_PASSED: usize = 64;
 
 impl<J, R> OrderedQueue<J, R> {
     /// A queue of at most `capacity` jobs.
@@ -235,7 +233,7 @@ impl<J, R> OrderedQueue<J, R> {
     }
 
     /// The next job for a worker; `None` when closed.
-    fn take(&self) -> Option<(u64, J)> {
+    pub(super) fn take(&self) -> Option<(u64, J)> {
         let mut state = self.lock();
         loop {
             let queued = state.entries.iter_mut().find(|slot| matches!(slot.entry, Entry::Queued(_)));
@@ -254,7 +252,7 @@ impl<J, R> OrderedQueue<J, R> {
     }
 
     /// Puts a worker's result in its place; `None` (the worker panicked) takes the place away.
-    fn finish(&self, number: u64, result: Option<R>) {
+    pub(super) fn finish(&self, number: u64, result: Option<R>) {
         let mut state = self.lock();
         match (state.entries.iter().position(|slot| slot.number == number), result) {
             (Some(index), Some(result)) => state.entries[index].entry = Entry::Done(result),
@@ -297,109 +295,12 @@ impl<J, R> State<J, R> {
     }
 }
 
-/// Threads that work on a queue's jobs. Dropping them closes the queue and waits for them.
-pub struct Workers {
-    close: Box<dyn Fn() + Send + Sync>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Workers {
-    /// Starts `count` threads named after `name`. `worker` makes the function of each. When a job panics, `on_panic` is
-    /// told what `label` had read of it; then its place in the queue is taken away, and the thread goes on with a new
-    /// function.
-    ///
-    /// # Errors
-    /// If the operating system refuses a thread.
-    pub fn start<J: Send + 'static, R: Send + 'static, W: FnMut(J) -> R, L: 'static>(
-        queue: &Arc<OrderedQueue<J, R>>,
-        name: &str,
-        count: usize,
-        worker: impl Fn() -> W + Send + Clone + 'static,
-        label: fn(&J) -> L,
-        on_panic: impl Fn(L) + Send + Clone + 'static,
-    ) -> std::io::Result<Workers> {
-        let closing = queue.clone();
-        let mut workers = Workers { close: Box::new(move || closing.close()), threads: Vec::with_capacity(count) };
-        for index in 0..count {
-            let (queue, worker, on_panic) = (queue.clone(), worker.clone(), on_panic.clone());
-            let thread = std::thread::Builder::new().name(format!("{name}:{index}"));
-            workers.threads.push(thread.spawn(move || work(&queue, &worker, label, &on_panic))?);
-        }
-        Ok(workers)
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        (self.close)();
-        for thread in self.threads.drain(..) {
-            // A thread that panicked outside a job has nothing more to say.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn work<J, R, W: FnMut(J) -> R, L>(
-    queue: &OrderedQueue<J, R>,
-    worker: &impl Fn() -> W,
-    label: fn(&J) -> L,
-    on_panic: &impl Fn(L),
-) {
-    let mut function = worker();
-    while let Some((number, job)) = queue.take() {
-        let label = label(&job);
-        // A panic may leave the function's buffers half-written: it is made anew.
-        let result = catch_unwind(AssertUnwindSafe(|| function(job))).ok();
-        if result.is_none() {
-            on_panic(label);
-            function = worker();
-        }
-        queue.finish(number, result);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{thread, time::Duration};
+    use std::{sync::Arc, thread, time::Duration};
 
     use super::*;
-
-    fn doubling(queue: &Arc<OrderedQueue<u64, u64>>, count: usize) -> Workers {
-        let worker = || {
-            |job: u64| {
-                // The first of every seven takes longest, so that results come out of order.
-                thread::sleep(Duration::from_micros(if job.is_multiple_of(7) { 900 } else { 50 }));
-                2 * job
-            }
-        };
-        Workers::start(queue, "test", count, worker, |_| {}, |()| {}).expect("threads")
-    }
-
-    #[test]
-    fn results_leave_in_order() {
-        let queue = Arc::new(OrderedQueue::new(5));
-        let _workers = doubling(&queue, 3);
-        let producer = thread::spawn({
-            let queue = queue.clone();
-            move || {
-                for job in 0..500 {
-                    match job % 10 {
-                        9 => queue.pass(1_000_000 + job).expect("open"),
-                        _ => drop(queue.submit(job, Full::Wait, false, |_| {}).expect("open")),
-                    }
-                    assert!(queue.len() <= 5 + MOST_PASSED);
-                }
-                queue.close();
-            }
-        });
-        let mut expected = 0;
-        while let Some(result) = queue.next() {
-            assert_eq!(result, if expected % 10 == 9 { 1_000_000 + expected } else { 2 * expected });
-            expected += 1;
-        }
-        assert_eq!(expected, 500);
-        producer.join().expect("producer");
-    }
+    use crate::pipeline::Workers;
 
     #[test]
     fn a_full_queue_blocks_until_flushed() {
@@ -419,27 +320,6 @@ mod tests {
         queue.resume();
         queue.pass(9).expect("open again");
         assert_eq!(queue.next(), Some(9));
-    }
-
-    #[test]
-    fn nothing_from_before_a_flush_is_left_after_it() {
-        let queue = Arc::new(OrderedQueue::new(2));
-        let worker = || {
-            |job: Arc<()>| {
-                thread::sleep(Duration::from_millis(30));
-                job
-            }
-        };
-        let _workers = Workers::start(&queue, "test", 1, worker, |_| {}, |()| {}).expect("threads");
-        let job = Arc::new(());
-        queue.submit(job.clone(), Full::Wait, false, |_| {}).expect("room");
-        while queue.lock().in_hand == 0 {
-            thread::yield_now();
-        }
-        assert_eq!(queue.flush().len(), 0);
-        assert_eq!(Arc::strong_count(&job), 2, "a worker has it in hand");
-        queue.settle();
-        assert_eq!(Arc::strong_count(&job), 1);
     }
 
     #[test]
@@ -482,31 +362,6 @@ mod tests {
         assert_eq!(queue.submit(3, Full::DropOldest, false, |_| {}), Ok(Some(Dropped::Job(2))));
     }
 
-    #[test]
-    fn draining_waits_for_the_last_result_to_leave() {
-        let queue = Arc::new(OrderedQueue::new(4));
-        let _workers = doubling(&queue, 2);
-        for job in 0..4 {
-            queue.submit(job, Full::Wait, false, |_| {}).expect("room");
-        }
-        let draining = thread::spawn({
-            let queue = queue.clone();
-            move || queue.drain()
-        });
-        for job in 0..4 {
-            assert_eq!(queue.next(), Some(2 * job));
-        }
-        thread::sleep(Duration::from_millis(20));
-        assert!(!draining.is_finished(), "the last result may still be on its way");
-        let asking = thread::spawn({
-            let queue = queue.clone();
-            move || queue.next()
-        });
-        draining.join().expect("drained");
-        queue.close();
-        assert_eq!(asking.join().expect("no panic"), None);
-    }
-
     /// No producer of a leaky queue waits for the consumer, only for a worker.
     #[test]
     fn a_leaky_queue_waits_for_workers_alone() {
@@ -539,23 +394,23 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_costs_one_job() {
-        let queue = Arc::new(OrderedQueue::new(4));
-        let panicked = Arc::new(Mutex::new(Vec::new()));
-        let told = panicked.clone();
+    fn nothing_from_before_a_flush_is_left_after_it() {
+        let queue = Arc::new(OrderedQueue::new(2));
         let worker = || {
-            |job: u64| {
-                assert!(job != 2, "a job that panics");
+            |job: Arc<()>| {
+                thread::sleep(Duration::from_millis(30));
                 job
             }
         };
-        let on_panic = move |job| told.lock().expect("not poisoned").push(job);
-        let workers = Workers::start(&queue, "test", 1, worker, |job| *job, on_panic).expect("a thread");
-        for job in 1..=4 {
-            queue.submit(job, Full::Wait, false, |_| {}).expect("open");
+        let _workers = Workers::start(&queue, "test", 1, worker, |_| {}, |()| {}).expect("threads");
+        let job = Arc::new(());
+        queue.submit(job.clone(), Full::Wait, false, |_| {}).expect("room");
+        while queue.lock().in_hand == 0 {
+            thread::yield_now();
         }
-        assert_eq!([queue.next(), queue.next(), queue.next()], [Some(1), Some(3), Some(4)]);
-        drop(workers);
-        assert_eq!(*panicked.lock().expect("not poisoned"), [2]);
+        assert_eq!(queue.flush().len(), 0);
+        assert_eq!(Arc::strong_count(&job), 2, "a worker has it in hand");
+        queue.settle();
+        assert_eq!(Arc::strong_count(&job), 1);
     }
 }
