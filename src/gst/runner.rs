@@ -136,6 +136,29 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
         *lock(&self.flow)
     }
 
+    /// A flush begins. Downstream hears of it first, so that a push that waits there comes back.
+    pub fn flush_start(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        let forwarded = pad.push_event(event);
+        self.flush(pad);
+        forwarded
+    }
+
+    /// A flush ends: `forget` lets go of what came before it, `restart` starts the source pad's task again.
+    pub fn flush_stop(
+        &self,
+        pad: &gst::Pad,
+        event: gst::Event,
+        forget: impl FnOnce(),
+        restart: impl FnOnce() -> Result<(), gst::LoggableError>,
+    ) -> bool {
+        let stopped = self.stop_task(pad).is_ok();
+        forget();
+        let forwarded = pad.push_event(event);
+        // A pad that was deactivated meanwhile stays so.
+        let active = pad.mode() == gst::PadMode::Push;
+        stopped && active && restart().is_ok() && forwarded
+    }
+
     /// Drops everything in flight and wakes all who wait. Sticky events still hold after a flush: the source pad keeps
     /// them for the next buffer.
     pub fn flush(&self, pad: &gst::Pad) {
@@ -215,6 +238,15 @@ impl<J: Send + 'static, R: Passing> Runner<J, R> {
         self.queue.settle();
         stopped.map_err(|_| gst::loggable_error!(gst::CAT_RUST, "the source pad's task does not stop"))
     }
+}
+
+/// Answers a query for caps: what of them the asker takes, in the asker's order.
+pub fn answer_caps(query: &mut gst::query::Caps, caps: gst::Caps) {
+    let caps = match query.filter() {
+        Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+        None => caps,
+    };
+    query.set_result(&caps);
 }
 
 /// Pushes EOS unless it has been pushed; false if downstream does not take it.

@@ -8,7 +8,7 @@ use super::{super::CAT, ChaosDec, DecryptRunner};
 use crate::{
     gst::{
         decrypter::{DecryptJob, Decrypted, Item},
-        runner::lock,
+        runner::{self, lock},
         video::Content,
     },
     pipeline::{Counter, Stats, ordered},
@@ -87,23 +87,16 @@ impl ChaosDec {
             return gst::Pad::event_default(pad, Some(&*self.obj()), event);
         };
         match event.view() {
-            EventView::FlushStart(_) => {
-                let forwarded = self.src_pad.push_event(event);
-                runner.flush(&self.src_pad);
-                forwarded
-            }
+            EventView::FlushStart(_) => runner.flush_start(&self.src_pad, event),
             EventView::FlushStop(_) => {
-                let stopped = runner.stop_task(&self.src_pad).is_ok();
-                lock(&shared).flush();
-                lock(&self.seeking).flushed();
-                let mut told = lock(&self.told);
-                (told.described, told.ended, told.flushed) = (None, false, true);
-                (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
-                drop(told);
-                let forwarded = self.src_pad.push_event(event);
-                // A pad that was deactivated meanwhile stays so.
-                let active = self.src_pad.mode() == gst::PadMode::Push;
-                stopped && active && self.start_task(&self.src_pad).is_ok() && forwarded
+                let forget = || {
+                    lock(&shared).flush();
+                    lock(&self.seeking).flushed();
+                    let mut told = lock(&self.told);
+                    (told.described, told.ended, told.flushed) = (None, false, true);
+                    (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);
+                };
+                runner.flush_stop(&self.src_pad, event, forget, || self.start_task(&self.src_pad))
             }
             EventView::Caps(caps) => self.sink_caps(caps.caps()),
             EventView::Segment(segment) => {
@@ -155,12 +148,7 @@ impl ChaosDec {
         use gst::QueryViewMut;
         match query.view_mut() {
             QueryViewMut::Caps(query) => {
-                let template = self.sink_pad.pad_template_caps();
-                let caps = match query.filter() {
-                    Some(filter) => filter.intersect_with_mode(&template, gst::CapsIntersectMode::First),
-                    None => template,
-                };
-                query.set_result(&caps);
+                runner::answer_caps(query, self.sink_pad.pad_template_caps());
                 true
             }
             QueryViewMut::Allocation(query) => {

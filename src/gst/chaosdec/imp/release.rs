@@ -9,7 +9,7 @@ use crate::{
     Error,
     gst::{
         decrypter::{Decrypted, OpenedFrame},
-        runner::lock,
+        runner::{self, lock},
         video,
     },
     pipeline::Counter,
@@ -275,12 +275,7 @@ impl ChaosDec {
             }
             // What is inside is known only when a header has come.
             QueryViewMut::Caps(query) => {
-                let caps = self.src_pad.current_caps().unwrap_or_else(gst::Caps::new_any);
-                let caps = match query.filter() {
-                    Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
-                    None => caps,
-                };
-                query.set_result(&caps);
+                runner::answer_caps(query, self.src_pad.current_caps().unwrap_or_else(gst::Caps::new_any));
                 true
             }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),

@@ -56,18 +56,10 @@ impl ChaosEnc {
             return gst::Pad::event_default(pad, Some(&*self.obj()), event);
         };
         match event.view() {
-            EventView::FlushStart(_) => {
-                let forwarded = self.src_pad.push_event(event);
-                runner.flush(&self.src_pad);
-                forwarded
-            }
+            EventView::FlushStart(_) => runner.flush_start(&self.src_pad, event),
             EventView::FlushStop(_) => {
-                let stopped = runner.stop_task(&self.src_pad).is_ok();
-                encrypter::serial(&encrypter).resume();
-                let forwarded = self.src_pad.push_event(event);
-                // A pad that was deactivated meanwhile stays so.
-                let active = self.src_pad.mode() == gst::PadMode::Push;
-                stopped && active && self.start_task(&self.src_pad).is_ok() && forwarded
+                let forget = || encrypter::serial(&encrypter).resume();
+                runner.flush_stop(&self.src_pad, event, forget, || self.start_task(&self.src_pad))
             }
             EventView::Caps(caps) => self.sink_caps(&encrypter, &runner, caps.caps()),
             EventView::Tag(tag) => {
