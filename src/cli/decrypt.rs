@@ -240,7 +240,7 @@ impl Decrypt {
         let (source, read) = (ByteSource::of_read(file.part(excerpt.bytes.clone())?), file.read_bytes());
         job.excerpt = Some(excerpt);
         let done = job.packets(source, output);
-        tell!("chaosveil: {} of {} bytes of {} have been read", read.load(Relaxed), file.len(), job.name);
+        tell!("chaosveil: {} bytes of {}, which has {}, have been read", read.load(Relaxed), job.name, file.len());
         done
     }
 

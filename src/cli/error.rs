@@ -13,10 +13,10 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  anything that has no code of its own
-  2  usage: arguments that do not go together, an OUTPUT that exists
-  3  a key file that is absent, unreadable or wrong
-  4  content that is not ours, or damaged
-  5  a missing file, plugin, device or GPU, or no space left";
+  2  usage: arguments that do not go together, an OUTPUT that exists, a profile that is not accepted
+  3  a key file that is absent, unreadable or wrong, or a camera that is not accepted
+  4  content or a model that is not ours, or damaged
+  5  a missing file, plugin, device or GPU, no permission, a port that is taken, or no space left";
 
 /// Why a command ends, in the order of its codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 //!
 //! In: buffers on a sink pad. Out: buffers on a source pad. Each element is a pair of files: `chaosenc` and `chaosdec`
 //! hold pads and state changes; `encrypter` and `decrypter` are one run of them. `runner` is what both do alike, `settings`
-//! the properties that both have, `monitor` what both tell: counters, latency, and `events` on the bus. `chaosanalyze`
+//! the properties that both have, `monitor` what both tell: counters, latency, and `events` on the bus (EVENTS.md lists them). `chaosanalyze`
 //! passes frames and tells how random they look, `frameclassifier` what a network takes them for; `classification` is the
 //! meta that says so, and `classificationtext` makes text of it. `guard` looks at what `chaosenc` is about to push, `watch`
 //! is its network, `alarm` what both raise. `chaosfault` is a bad line for tests, `faults` what happens on it. `seeking` is

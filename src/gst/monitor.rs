@@ -142,6 +142,7 @@ fn post_latency(element: &gst::Element) {
 }
 
 /// The statistics as a structure.
+/// Fields of the property `stats` that both elements have, see `EVENTS.md`.
 fn structure(stats: &Stats, backend: &str) -> gst::Structure {
     let mut structure = gst::Structure::new_empty("chaosveil-stats");
     for counter in Counter::ALL {
@@ -154,4 +155,18 @@ fn structure(stats: &Stats, backend: &str) -> gst::Structure {
     }
     structure.set("backend", backend);
     structure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stats_say_is_described() {
+        gst::init().expect("GStreamer starts");
+        let described = include_str!("EVENTS.md");
+        let structure = structure(&Stats::new("x", "encrypt"), "portable");
+        let left_out: Vec<_> = structure.fields().filter(|name| !described.contains(&format!("`{name}`"))).collect();
+        assert_eq!(left_out, Vec::<&gst::glib::GStr>::new());
+    }
 }
