@@ -53,6 +53,10 @@ pub enum Error {
     #[error("too many streams in a minute that this passphrase does not open; the rest is not tried")]
     TooManyPassphrases,
 
+    /// Stream headers of far epochs that do not open are tried so many times a minute and no more, for each takes a second.
+    #[error("too many stream headers of far epochs in a minute that do not open; the rest is not tried")]
+    TooManyFarEpochs,
+
     // -- streams -----------------------------------------------------------------------------------------------
     /// The bytes are not a Chaosveil stream.
     #[error("this is not a Chaosveil stream")]

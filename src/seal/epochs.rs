@@ -52,6 +52,15 @@ impl Epochs {
         Ok(keys)
     }
 
+    /// Steps of the chain to an epoch from what is known.
+    pub fn steps_to(&self, epoch: u32) -> u32 {
+        let ahead = epoch.saturating_sub(self.first);
+        let nearest = (ahead / STRIDE).min(self.milestones.len() as u32 - 1);
+        let from = self.first + nearest * STRIDE;
+        let from = if (from..=epoch).contains(&self.last.0) { self.last.0 } else { from };
+        epoch.saturating_sub(from)
+    }
+
     /// Wipes the secrets of all epochs before one.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     io::Read,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -42,6 +42,8 @@ struct Tried {
     misfits: VecDeque<Instant>,
     /// When headers of far epochs did not open.
     far_misfits: VecDeque<Instant>,
+    /// Keys of streams of whose far epochs a header did not open, by HEAD and commitment: the way there is gone once.
+    far: VecDeque<(blake3::Hash, Arc<StreamKeys>)>,
 }
 
 /// Key groups remembered.
@@ -50,6 +52,8 @@ const GROUPS_REMEMBERED: usize = 256;
 const MISFITS: usize = 8;
 /// Epochs that cost a reader next to nothing.
 const NEAR_EPOCHS: u32 = 4096;
+/// Streams whose way to a far epoch is remembered.
+const FAR_REMEMBERED: usize = 8;
 /// See [`MISFITS`].
 const MISFITS_TIME: Duration = Duration::from_secs(60);
 
@@ -145,21 +149,44 @@ impl Identities {
         Err(reason)
     }
 
-    /// The description of a stream that is not open yet. A far epoch takes up to a million steps of the ratchet, and who
-    /// knows a recipient can make headers of it that do not open in the end: those are tried so many times a minute.
+    /// The description of a stream that is not open yet, with the keys to go on with. A far epoch takes up to a million
+    /// steps of the ratchet, and who knows a recipient can make headers of it that do not open in the end: those are tried
+    /// so many times a minute. The steps of a stream are done once, so that nobody can use up these tries who does not
+    /// have a key of it.
     ///
     /// # Errors
-    /// As [`RawStreamHeader::description`].
-    pub(super) fn first_description(&self, header: &RawStreamHeader, keys: &StreamKeys) -> Result<OpenedDescription> {
-        let is_far = header.claimed_epoch() > NEAR_EPOCHS;
+    /// [`Error::TooManyFarEpochs`]; else as [`RawStreamHeader::description`].
+    pub(super) fn first_description(
+        &self,
+        header: &RawStreamHeader,
+        keys: StreamKeys,
+    ) -> Result<(Arc<StreamKeys>, OpenedDescription)> {
+        let epoch = header.claimed_epoch();
+        if epoch <= NEAR_EPOCHS {
+            let opened = header.description(&keys)?;
+            return Ok((Arc::new(keys), opened));
+        }
+        let lock = header.lock_hash();
+        let known = self.lock_tried().far.iter().find(|(known, _)| *known == lock).map(|(_, keys)| keys.clone());
+        let is_known = known.is_some();
+        let keys = known.unwrap_or_else(|| Arc::new(keys));
+        let is_far = keys.steps_to(epoch) > NEAR_EPOCHS;
         if is_far && !are_few(&mut self.lock_tried().far_misfits) {
-            return Err(Error::Refused("too many headers of far epochs in a minute that do not open"));
+            return Err(Error::TooManyFarEpochs);
         }
-        let opened = header.description(keys);
-        if is_far && opened.is_err() {
-            self.lock_tried().far_misfits.push_back(Instant::now());
+        let opened = header.description(&keys);
+        // Where its MAC does not hold no step is done.
+        if opened.is_err() && is_far && keys.steps_to(epoch) <= NEAR_EPOCHS {
+            let mut tried = self.lock_tried();
+            tried.far_misfits.push_back(Instant::now());
+            if !is_known {
+                if tried.far.len() == FAR_REMEMBERED {
+                    tried.far.pop_front();
+                }
+                tried.far.push_back((lock, keys.clone()));
+            }
         }
-        opened
+        opened.map(|opened| (keys, opened))
     }
 
     fn lock_tried(&self) -> MutexGuard<'_, Tried> {

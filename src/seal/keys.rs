@@ -114,6 +114,11 @@ impl StreamKeys {
         self.lock_epochs().keys(epoch)
     }
 
+    /// Steps of the ratchet that the keys of an epoch would cost.
+    pub(super) fn steps_to(&self, epoch: u32) -> u32 {
+        self.lock_epochs().steps_to(epoch)
+    }
+
     /// Wipes what came before an epoch: of a writer, nothing older can be opened any more.
     pub(super) fn forget_before(&self, epoch: u32) -> Result<()> {
         self.lock_epochs().forget_before(epoch)

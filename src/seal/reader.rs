@@ -240,27 +240,33 @@ impl StreamReader {
         if let Some((_, refusal)) = self.refused.iter().find(|(hash, _)| *hash == lock) {
             return Err((*refusal).into());
         }
-        let opened = self.open(bytes, raw);
-        let refusal = opened.as_ref().err().and_then(Refusal::of);
+        let keys = self.unlock(raw);
+        let refusal = keys.as_ref().err().and_then(Refusal::of);
         // Somebody may know the key the next time.
         let final_refusal =
             refusal.filter(|refusal| self.key_source.is_none() || !matches!(refusal, Refusal::WrongKey));
         if let Some(refusal) = final_refusal {
             remember(&mut self.refused, (lock, refusal));
         }
-        opened
+        // What the TAIL says is not held against the HEAD: anyone who can open the stream makes others of it.
+        self.join(bytes, raw, keys?)
     }
 
-    fn open(&mut self, bytes: &[u8], raw: &RawStreamHeader) -> Result<Session> {
+    /// The keys of a stream whose profile is accepted.
+    fn unlock(&mut self, raw: &RawStreamHeader) -> Result<StreamKeys> {
         let keys = match self.identities.unlock(raw) {
             Err(error @ (Error::WrongKey | Error::NoKey(_))) => self.ask(raw)?.ok_or(error)?,
             unlocked => unlocked?,
         };
-        if !self.policy.profiles.contains(&keys.profile) {
-            return Err(Error::ProfileNotAccepted(keys.profile.name()));
+        match self.policy.profiles.contains(&keys.profile) {
+            true => Ok(keys),
+            false => Err(Error::ProfileNotAccepted(keys.profile.name())),
         }
-        let OpenedDescription { counter, epoch, camera, description } =
-            self.identities.first_description(raw, &keys)?;
+    }
+
+    fn join(&self, bytes: &[u8], raw: &RawStreamHeader, keys: StreamKeys) -> Result<Session> {
+        let (keys, OpenedDescription { counter, epoch, camera, description }) =
+            self.identities.first_description(raw, keys)?;
         self.policy.check_camera(camera)?;
         let state = SessionState {
             last_header: bytes.to_vec(),
@@ -269,7 +275,7 @@ impl StreamReader {
             told: BTreeSet::from([counter]),
             window: ReplayWindow::new(self.policy.replay_window),
         };
-        Ok(Session { keys: Arc::new(keys), camera, state: Mutex::new(state) })
+        Ok(Session { keys, camera, state: Mutex::new(state) })
     }
 
     fn ask(&mut self, raw: &RawStreamHeader) -> Result<Option<StreamKeys>> {

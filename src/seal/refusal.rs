@@ -8,7 +8,6 @@ pub(super) enum Refusal {
     WrongKey,
     Profile(&'static str),
     Refused(&'static str),
-    Camera(&'static str),
     TooLarge { what: &'static str, size: u64, limit: u64 },
 }
 
@@ -19,7 +18,6 @@ impl Refusal {
             Error::WrongKey => Some(Refusal::WrongKey),
             Error::ProfileNotAccepted(profile) => Some(Refusal::Profile(profile)),
             Error::Refused(reason) => Some(Refusal::Refused(reason)),
-            Error::Camera(reason) => Some(Refusal::Camera(reason)),
             Error::TooLarge { what, size, limit } => Some(Refusal::TooLarge { what, size: *size, limit: *limit }),
             _ => None,
         }
@@ -32,7 +30,6 @@ impl From<Refusal> for Error {
             Refusal::WrongKey => Error::WrongKey,
             Refusal::Profile(profile) => Error::ProfileNotAccepted(profile),
             Refusal::Refused(reason) => Error::Refused(reason),
-            Refusal::Camera(reason) => Error::Camera(reason),
             Refusal::TooLarge { what, size, limit } => Error::TooLarge { what, size, limit },
         }
     }

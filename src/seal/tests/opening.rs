@@ -84,8 +84,57 @@ fn headers_of_far_epochs_that_do_not_open_are_not_tried_for_ever() {
     for number in 1..9 {
         assert!(matches!(read(&header(number, true)), Err(Error::Forged(_))), "{number}");
     }
-    assert!(matches!(read(&header(9, true)), Err(Error::Refused(_))), "enough for a minute");
-    assert!(matches!(read(&header(9, false)), Err(Error::Refused(_))), "nobody knows which one is good");
+    assert!(matches!(read(&header(9, true)), Err(Error::TooManyFarEpochs)), "enough for a minute");
+    assert!(matches!(read(&header(9, false)), Err(Error::TooManyFarEpochs)), "nobody knows which one is good");
+    assert_eq!(read(&header(8, false)).expect("the way is known"), HeaderNews::NewStream);
+}
+
+/// Who has no key can damage what a header's MAC does not cover, as often as is wanted.
+#[test]
+fn damaged_headers_of_a_far_epoch_do_not_use_up_the_tries() {
+    let mut writer = writer(Profile::Aead, Aead::Aes256Gcm);
+    writer.skip_to_the_last_but_one().expect("within limits");
+    writer.describe(&description()).expect("within limits");
+    let header = writer.header();
+    let mut identities = Identities::default();
+    identities.set_preshared(Secret::new(PSK));
+    let identities = Arc::new(identities);
+    let read = |header: &[u8]| StreamReader::new(identities.clone(), ReaderPolicy::default()).header(header);
+    for bit in 0..20 {
+        let mut damaged = header.to_vec();
+        let last = damaged.len() - 1 - bit / 8;
+        damaged[last] ^= 1 << (bit % 8);
+        assert!(matches!(read(&damaged), Err(Error::Forged(_))), "{bit}");
+    }
+    assert_eq!(read(&header).expect("opens"), HeaderNews::NewStream);
+}
+
+/// A TAIL that is refused, made by somebody who can open the stream, or by damage, keeps none of the genuine ones out.
+#[test]
+fn one_bad_tail_does_not_close_a_stream() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [camera, other] = ["a", "b"].map(|name| {
+        create_camera(&folder.path().join(name)).expect("written");
+        CameraKey::read(&folder.path().join(name)).expect("a key")
+    });
+    let (root, stream_id) = (Secret::new([5; 32]), [6; 16]);
+    let mut recipients = Recipients::default();
+    recipients.set_preshared(Secret::new(PSK));
+    let groups = recipients.wrap(&root, &stream_id, &[4; 32]).expect("wraps");
+    let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &stream_id, &groups).expect("fits");
+    let keys = StreamKeys::derive(&root, &head, stream_id, Profile::Aead, Aead::Aes256Gcm);
+    let epoch = keys.epoch(0).expect("the first");
+    let header = |camera: Option<&CameraKey>| {
+        stream_header::encode(&head, &keys, &epoch, 0, &description(), camera).expect("fits")
+    };
+    let mut identities = Identities::default();
+    identities.set_preshared(Secret::new(PSK));
+    let policy = ReaderPolicy { cameras: vec![camera.id()], ..ReaderPolicy::default() };
+    let mut reader = StreamReader::new(Arc::new(identities), policy);
+    for refused in [None, Some(&other)] {
+        assert!(matches!(reader.header(&header(refused)), Err(Error::Camera(_))));
+    }
+    assert_eq!(reader.header(&header(Some(&camera))).expect("opens"), HeaderNews::NewStream);
 }
 
 /// A frame of an epoch that nothing tells costs no step of the ratchet.
