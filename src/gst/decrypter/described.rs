@@ -27,20 +27,18 @@ pub struct Described {
     pub caps: gst::Caps,
     /// Segment of the frames.
     pub segment: gst::FormattedSegment<gst::ClockTime>,
-    /// Epoch of the frames.
-    epoch: u32,
     pub(super) content: Content,
 }
 
 impl Described {
-    fn new(stream: [u8; 16], counter: u64, epoch: u32, description: &Description) -> Result<Described> {
+    fn new(id: DescriptionId, description: &Description) -> Result<Described> {
         let caps: gst::Caps = sealed_text::parse(&description.caps).ok_or(Error::Refused("caps that do not parse"))?;
         if !caps.is_fixed() {
             return Err(Error::Refused("caps that are not fixed"));
         }
         let content = Content::of(&caps)?;
         let segment = video::restore_segment(description.segment.as_ref());
-        Ok(Described { id: (stream, counter), caps, segment, epoch, content })
+        Ok(Described { id, caps, segment, content })
     }
 
     /// Whether another description differs in nothing but its counter: each epoch tells it anew.
@@ -49,12 +47,15 @@ impl Described {
     }
 }
 
-/// Stream and counter of a description.
-pub type DescriptionId = ([u8; 16], u64);
+/// Hash of the stream's HEAD, and counter of the description. Of its id alone anyone can make another stream.
+pub type DescriptionId = ([u8; 32], u64);
 
 /// Descriptions in GStreamer's terms, shared by the workers of a run.
 #[derive(Clone, Default)]
-pub struct Descriptions(Arc<Mutex<BTreeMap<DescriptionId, Arc<Described>>>>);
+pub struct Descriptions(Arc<Mutex<BTreeMap<DescriptionId, Known>>>);
+
+/// What became of a description: that of an epoch, and nothing where it was refused.
+type Known = (u32, Option<Arc<Described>>);
 
 impl Descriptions {
     /// The description that a frame of `payload_len` bytes names. With a new one the backend is chosen for its frames, by
@@ -67,21 +68,23 @@ impl Descriptions {
         payload_len: usize,
         backend: &dyn Backend,
     ) -> Result<Arc<Described>> {
-        let stream = session.keys().stream_id;
+        let id = (session.keys().head_hash, counter);
         let mut known = lock(&self.0);
-        if let Some(described) = known.get(&(stream, counter)).filter(|known| known.epoch == epoch) {
-            return Ok(described.clone());
+        if let Some((_, described)) = known.get(&id).filter(|(of, _)| *of == epoch) {
+            return described.clone().ok_or(Error::Refused("a frame whose description was refused"));
         }
         let description =
             session.description(counter, epoch).ok_or(Error::Refused("a frame whose description is not known"))?;
-        let described = Arc::new(Described::new(stream, counter, epoch, &description)?);
-        if described.content.frame_bytes() == Some(payload_len) && session.keys().profile.runs_stage() {
-            backend.expect_frames(payload_len);
-        }
         while known.len() >= DESCRIBED_KEPT {
             known.pop_first();
         }
-        known.insert((stream, counter), described.clone());
+        // A refused one is not read again for each frame.
+        known.insert(id, (epoch, None));
+        let described = Arc::new(Described::new(id, &description)?);
+        if described.content.frame_bytes() == Some(payload_len) && session.keys().profile.runs_stage() {
+            backend.expect_frames(payload_len);
+        }
+        known.insert(id, (epoch, Some(described.clone())));
         Ok(described)
     }
 }

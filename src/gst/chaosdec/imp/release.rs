@@ -196,7 +196,7 @@ impl ChaosDec {
 
     /// The sealed segment. For who joins in the middle, and for a stream that follows another, one in which the frame
     /// is due at once, and the rest of the stream as long after it as the sender says.
-    fn segment_for(&self, frame: &OpenedFrame, last_stream: Option<[u8; 16]>) -> gst::FormattedSegment<gst::ClockTime> {
+    fn segment_for(&self, frame: &OpenedFrame, last_stream: Option<[u8; 32]>) -> gst::FormattedSegment<gst::ClockTime> {
         let (stream, description) = frame.described.id;
         let mut segment = frame.described.segment.clone();
         let due_at_once = match last_stream {
