@@ -195,6 +195,8 @@ mod imp {
                 // Workers are joined when the run goes, and not under the lock.
                 let run = lock(&self.run).take();
                 drop(run);
+                // Its keys go with it.
+                *lock(&self.session) = None;
                 self.tell_depth();
                 gst::info!(CAT, imp = self, "{}", self.obj().property::<gst::Structure>("stats"));
             }
