@@ -143,7 +143,9 @@ impl<'a> PacketFile<'a> {
     /// the beginning; `None` where that is not known.
     pub fn running_time(&self, stream: StreamId, description: u64, time: Option<u64>) -> Option<i64> {
         let segment = self.segments.get(&(stream, description))?;
-        let running = segment.to_running_time_full(gst::ClockTime::from_nseconds(time?))?;
+        // The largest number stands for no time.
+        let time = time.filter(|&time| time != u64::MAX)?;
+        let running = segment.to_running_time_full(gst::ClockTime::from_nseconds(time))?;
         let (ns, sign) = (i64::try_from(running.abs().nseconds()).ok()?, running.is_negative());
         Some(if sign { -ns } else { ns })
     }

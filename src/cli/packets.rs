@@ -110,22 +110,13 @@ impl Extent {
 
     /// What belongs to no intact packet, a bad index too.
     pub fn all_damaged(&self) -> Vec<Range<u64>> {
-        let mut all = Extent { damaged: self.damaged.clone(), ..Extent::default() };
-        self.bad_index.iter().for_each(|range| all.add_damage(range.clone()));
-        all.damaged
+        merged(self.damaged.iter().chain(&self.bad_index).cloned().collect())
     }
 
-    /// Something that was taken for intact has proved not to be.
-    pub fn add_damage(&mut self, range: Range<u64>) {
-        let at = self.damaged.partition_point(|known| known.start < range.start);
-        self.damaged.insert(at, range);
-        let known = std::mem::take(&mut self.damaged);
-        for range in known {
-            match self.damaged.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => self.damaged.push(range),
-            }
-        }
+    /// What was taken for intact has proved not to be.
+    pub fn add_damage(&mut self, ranges: impl IntoIterator<Item = Range<u64>>) {
+        self.damaged.extend(ranges);
+        self.damaged = merged(std::mem::take(&mut self.damaged));
     }
 
     fn damage(&mut self, range: Range<u64>) {
@@ -135,6 +126,17 @@ impl Extent {
             _ => self.damaged.push(range),
         }
     }
+}
+
+/// Ranges in order, those that touch made one.
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_by_key(|range| range.start);
+    ranges.dedup_by(|next, last| {
+        let touch = next.start <= last.end;
+        last.end = if touch { last.end.max(next.end) } else { last.end };
+        touch
+    });
+    ranges
 }
 
 /// Lends one reader to the scanner, as its verifier, and to the scanner's callback; the two take turns.
@@ -149,8 +151,16 @@ impl<R: std::ops::DerefMut<Target: Verifier>> Verifier for Shared<'_, R> {
         self.0.borrow_mut().frame_header(bytes)
     }
 
+    fn may_be_stream_header(&self, bytes: &[u8]) -> bool {
+        self.0.borrow().may_be_stream_header(bytes)
+    }
+
     fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
         self.0.borrow_mut().index_header(bytes)
+    }
+
+    fn opens_index(&mut self, packet: &[u8]) -> bool {
+        self.0.borrow_mut().opens_index(packet)
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {
@@ -174,9 +184,7 @@ mod tests {
         extent.end(360);
         assert_eq!(extent.damaged, [100..160, 200..300, 350..360]);
         assert_eq!(extent.bytes, 360);
-        for later in [10..20, 150..170, 300..350] {
-            extent.add_damage(later);
-        }
+        extent.add_damage([150..170, 10..20, 300..350]);
         assert_eq!(extent.damaged, [10..20, 100..170, 200..360]);
     }
 }

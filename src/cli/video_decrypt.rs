@@ -18,6 +18,7 @@ use super::{
     error::{Exit, Failure},
     excerpt::{Cut, Excerpt},
     graph::{Graph, Interrupt, News},
+    output,
     packets::{Extent, PacketReader, read_packets},
     sealing::{BackendArgument, Opening},
     streams::{Damage, Stream, StreamHandler, Streams},
@@ -108,7 +109,7 @@ impl VideoDecrypt<'_> {
             summary.add_stats(&branch.decrypter);
             streams.entry(*id).and_modify(|stream| stream.tally = branch.tally());
         }
-        damaged.into_iter().for_each(|range| extent.add_damage(range));
+        extent.add_damage(damaged);
         let ending = if whole { ending } else { Ending::Failed(self.interrupted()) };
         let (done, damage) = match (done, ending) {
             (Ok(()), Ending::Failed(failure)) => match Damage::so_far(&extent, streams.values()) {
@@ -296,7 +297,8 @@ impl<'a> Router<'a> {
     }
 
     fn add_branch(&self, track: u16, caps: &str) -> Result<Branch, Failure> {
-        let not_understood = || Failure::new(Exit::Content, format!("caps that are not understood: {caps}"));
+        let not_understood =
+            || Failure::new(Exit::Content, format!("caps that are not understood: {}", output::printable(caps)));
         let caps: gst::Caps = sealed_text::parse(caps).ok_or_else(not_understood)?;
         let decrypter = self.job.add_decrypter(self.graph)?;
         let origin = self.job.excerpt.as_ref().map_or(0, |excerpt| excerpt.origin);
