@@ -8,6 +8,7 @@ use super::{
     claims::{Claim, KeyGroupClaim},
     index_file::Indexes,
     labels::Labels,
+    output,
     packets::Extent,
     streams::{Stream, Tally},
     troubles::Troubles,
@@ -264,7 +265,7 @@ impl OpenedReport {
         if let Some(camera) = &self.camera {
             writeln!(text, "  signed by    {camera}")?;
         }
-        writeln!(text, "  caps         {}", self.caps)?;
+        writeln!(text, "  caps         {}", output::printable(&self.caps))?;
         let sealed = self.counts.sealed_frames.map_or(String::new(), |sealed| format!(" of {sealed}"));
         writeln!(text, "  frames       {}{sealed} intact", self.counts.intact_frames)?;
         if let (Some(first), Some(last)) = (self.first_pts_ns, self.last_pts_ns) {

@@ -18,6 +18,11 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Text that somebody else has written, for a line on a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 /// Writes content to stdout: it has to arrive as a whole.
 pub fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();

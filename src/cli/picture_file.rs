@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::{
     error::{Exit, Failure},
+    output,
     packets::read_packets,
     picture_type::{self, PictureType},
     pixels::Pixels,
@@ -112,12 +113,15 @@ fn content(caps: &str, bytes: Vec<u8>) -> Result<Content, Failure> {
         return Ok(Content::File(kind, bytes));
     }
     if !caps.starts_with("video/x-raw,") {
-        return Err(Failure::usage(format!("it holds no picture but {caps}"))
+        return Err(Failure::usage(format!("it holds no picture but {}", output::printable(caps)))
             .advise("name an OUTPUT that fits, such as a .mkv file"));
     }
     let layout = Pixels::layout_of_caps(caps)?;
     if bytes.len() != layout.payload_bytes() {
-        return Err(Failure::new(Exit::Content, format!("{} bytes are no picture of {caps}", bytes.len())));
+        return Err(Failure::new(
+            Exit::Content,
+            format!("{} bytes are no picture of {}", bytes.len(), output::printable(caps)),
+        ));
     }
     Ok(Content::Pixels(Pixels { layout, bytes }))
 }

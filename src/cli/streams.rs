@@ -335,7 +335,8 @@ impl Damage {
         let mut whole = damage.ranges.is_empty() && damage.tracks_missing == 0;
         for Stream { tally, .. } in streams {
             whole &= tally.is_whole();
-            damage.truncated |= tally.sealed_frames.is_none();
+            // What follows an end record needs another.
+            damage.truncated |= tally.sealed_frames.is_none_or(|sealed| sealed < tally.frames);
             damage.add(tally);
         }
         if whole {
