@@ -4,19 +4,13 @@
 //! GstReferenceTimestampMeta and ChaosveilClassification, and the tags in force. Every other meta is dropped; GstVideoMeta
 //! describes the memory, not the picture, and is made anew.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use gst::{Tag, glib, prelude::*};
 
-use super::{classification::Classification, sealed_text};
+use super::{classification::Classification, names, sealed_text};
 use crate::seal::{Meta, Record};
 
 /// Flags of a buffer that describe its memory, not its content.
 const MEMORY_FLAGS: gst::BufferFlags = gst::BufferFlags::TAG_MEMORY;
-
-/// Types of regions that sealed records may bring into this process, and the longest.
-const MOST_TYPES: usize = 1024;
-const MOST_TYPE_BYTES: usize = 256;
 
 /// The record of a buffer; `description` is filled in by the writer's caller.
 pub fn record_of(buffer: &gst::BufferRef, tags: Option<&str>) -> Record {
@@ -137,20 +131,13 @@ pub fn lasting_tags(tags: &gst::TagList) -> gst::TagList {
     tags
 }
 
-/// GLib keeps each type of region for ever: who seals a new one with each frame must not fill the memory.
-fn may_be_interned(roi_type: &str) -> bool {
-    static INTERNED: AtomicUsize = AtomicUsize::new(0);
-    glib::Quark::try_from_str(roi_type).is_some()
-        || (roi_type.len() <= MOST_TYPE_BYTES && INTERNED.fetch_add(1, Relaxed) < MOST_TYPES)
-}
-
 fn add(meta: &Meta, buffer: &mut gst::BufferRef) {
     match meta {
         Meta::Crop { x, y, width, height } => {
             gst_video::VideoCropMeta::add(buffer, (*x, *y, *width, *height));
         }
         Meta::RegionOfInterest { x, y, width, height, id, parent, roi_type, parameters } => {
-            if !may_be_interned(roi_type) {
+            if !names::may_be_region(roi_type) {
                 return;
             }
             let mut region = gst_video::VideoRegionOfInterestMeta::add(buffer, roi_type, (*x, *y, *width, *height));

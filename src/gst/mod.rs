@@ -32,6 +32,7 @@ mod key_request;
 mod latency;
 pub(crate) mod metas;
 mod monitor;
+mod names;
 mod runner;
 pub(crate) mod sealed_text;
 mod seeking;

@@ -2,11 +2,13 @@
 //!
 //! Whoever may encrypt to a reader also writes its texts, and GStreamer's parsers are not made for that. They call
 //! themselves for each level of nesting, and twenty kilobytes of brackets overflow a thread's stack; they read memory that
-//! they have freed where a buffer's digits are none. A text is looked at before they see it.
+//! they have freed where a buffer's digits are none; they keep every name for ever. A text is looked at before they see it.
 
 use std::str::FromStr;
 
 use gst::{glib, prelude::*};
+
+use super::names;
 
 /// Deepest nesting of brackets; caps seen in the field have three levels.
 const DEEPEST: usize = 16;
@@ -30,7 +32,7 @@ pub fn parse_tags(text: &str) -> Option<gst::TagList> {
 }
 
 fn is_sane(text: &str) -> bool {
-    is_shallow(text) && !hides_letters(text) && has_sane_buffers(text)
+    is_shallow(text) && !hides_letters(text) && has_sane_buffers(text) && names::may_be_parsed(text)
 }
 
 /// Whether brackets nest no deeper than is sane, whatever else the text is; a string within a string counts as a level.
