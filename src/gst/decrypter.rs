@@ -9,6 +9,7 @@ mod worker;
 
 use std::{
     cell::{Cell, RefCell},
+    mem,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -89,7 +90,7 @@ impl Decrypter {
             }
             // Who reads from front to back has no use for one, nor is anything missing where it is spoiled.
             Found::Index(_) | Found::BadIndex => {}
-            Found::Rejected(error) => items.push(Item::Pass(Decrypted::Rejected(None, error))),
+            Found::Rejected(error) => reject(items, error),
         };
         run(&mut self.scanner, &mut check, &mut found);
     }
@@ -103,7 +104,7 @@ impl Decrypter {
         items: &mut Vec<Item>,
     ) {
         let job = self.picture_job(buffer, cipher, arrival, items);
-        items.push(job.map_or_else(|error| Item::Pass(Decrypted::Rejected(None, error)), Item::Job));
+        items.push(job.map_or_else(|error| Item::Pass(Decrypted::rejected(None, error)), Item::Job));
     }
 
     /// What its stream header tells leaves whatever becomes of the frame: it will not be told again.
@@ -142,6 +143,24 @@ impl Decrypter {
     pub fn flush(&mut self) {
         self.scanner.reset();
         self.reader.reset_window();
+    }
+}
+
+/// Items of one buffer after which rejections of a kind are counted together: rubbish may hold one every eight bytes.
+const MANY_ITEMS: usize = 64;
+
+/// Appends that something did not verify, or counts it with the last of its kind.
+fn reject(items: &mut Vec<Item>, error: Error) {
+    let kind = mem::discriminant(&error);
+    let last = items.iter_mut().skip(MANY_ITEMS).rev().take(MANY_ITEMS).find_map(|item| match item {
+        Item::Pass(Decrypted::Rejected { counter: None, error, times }) if mem::discriminant(error) == kind => {
+            Some(times)
+        }
+        _ => None,
+    });
+    match last {
+        Some(times) => *times += 1,
+        None => items.push(Item::Pass(Decrypted::rejected(None, error))),
     }
 }
 

@@ -159,9 +159,14 @@ impl Stats {
 
     /// Adds one for a reason, which the series has as a label. For what is rare: the label is looked up.
     pub fn add_because(&self, counter: Counter, reason: &'static str) {
-        self.counters[counter as usize].fetch_add(1, Relaxed);
+        self.add_many_because(counter, reason, 1);
+    }
+
+    /// Adds several, as [`Stats::add_because`].
+    pub fn add_many_because(&self, counter: Counter, reason: &'static str, count: u64) {
+        self.counters[counter as usize].fetch_add(count, Relaxed);
         let [element, direction] = self.labels.clone();
-        metrics::counter!(counter.series(), &[element, direction, ("reason", reason.to_owned())]).increment(1);
+        metrics::counter!(counter.series(), &[element, direction, ("reason", reason.to_owned())]).increment(count);
     }
 
     /// Sets a counter that is known as a total. Where it goes back, for what was missing has come late, the series stays:

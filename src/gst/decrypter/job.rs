@@ -92,10 +92,24 @@ pub enum Decrypted {
     },
     /// A stream header of this stream told something new.
     News(Arc<Session>, HeaderNews),
-    /// Something that did not verify.
-    Rejected(Option<u64>, Error),
+    /// Something that did not verify, and how often in a row.
+    Rejected {
+        /// Counter of the frame, where that is known.
+        counter: Option<u64>,
+        /// Why.
+        error: Error,
+        /// How often.
+        times: u64,
+    },
     /// An event in its turn.
     Event(gst::Event),
+}
+
+impl Decrypted {
+    /// One thing that did not verify.
+    pub fn rejected(counter: Option<u64>, error: Error) -> Decrypted {
+        Decrypted::Rejected { counter, error, times: 1 }
+    }
 }
 
 impl Passing for Decrypted {

@@ -57,7 +57,7 @@ impl DecryptWorker {
                 Decrypted::Frame(Box::new(frame))
             }
             Ok(Opened::End { counter, frames }) => Decrypted::End { session, counter, frames },
-            Err(error) => Decrypted::Rejected(Some(header.counter), error),
+            Err(error) => Decrypted::rejected(Some(header.counter), error),
         }
     }
 

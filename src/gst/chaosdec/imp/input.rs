@@ -74,7 +74,9 @@ impl ChaosDec {
         let counter = match dropped {
             ordered::Dropped::Job(job) => Some(job.counter()),
             ordered::Dropped::Result(Decrypted::Frame(frame)) => Some(frame.counter),
-            ordered::Dropped::Result(Decrypted::Rejected(counter, error)) => return self.reject(counter, error),
+            ordered::Dropped::Result(Decrypted::Rejected { counter, error, times }) => {
+                return self.reject(counter, error, times);
+            }
             ordered::Dropped::Result(_) => None,
         };
         stats.add_because(Counter::Dropped, "queue-full");

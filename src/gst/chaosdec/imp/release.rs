@@ -22,7 +22,7 @@ impl ChaosDec {
             Decrypted::Frame(frame) => return self.deliver_frame(*frame),
             Decrypted::End { session, counter, frames } => self.end_seen(&session, counter, frames),
             Decrypted::News(session, news) => self.header_news(&session, news),
-            Decrypted::Rejected(counter, error) => self.reject(counter, error),
+            Decrypted::Rejected { counter, error, times } => self.reject(counter, error, times),
             Decrypted::Event(event) if event.type_() == gst::EventType::Eos => {
                 self.end_of_input();
                 self.src_pad.push_event(event);
@@ -143,14 +143,14 @@ impl ChaosDec {
         }
     }
 
-    pub(super) fn reject(&self, counter: Option<u64>, error: Error) {
+    pub(super) fn reject(&self, counter: Option<u64>, error: Error, times: u64) {
         if matches!(error, Error::NoHeaderYet) {
             if !std::mem::replace(&mut lock(&self.told).waiting, true) {
                 self.post("waiting-for-header", None, "joined in the middle; a stream header comes once a second");
             }
             return;
         }
-        self.monitor.stats().add_because(Counter::Rejected, reason_of(&error));
+        self.monitor.stats().add_many_because(Counter::Rejected, reason_of(&error), times);
         lock(&self.told).gap = true;
         self.post(reason_of(&error), counter, &error.to_string());
         let mut told = lock(&self.told);
