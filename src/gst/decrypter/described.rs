@@ -88,3 +88,49 @@ impl Descriptions {
         Ok(described)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::{self, Choice},
+        seal::{
+            Aead, Identities, Profile, ReaderPolicy, Recipients, Secret, StreamReader, StreamSecrets, StreamWriter,
+        },
+    };
+
+    fn session(root: u8, stream_id: [u8; 16], caps: &str) -> Arc<Session> {
+        let mut recipients = Recipients::default();
+        recipients.set_preshared(Secret::new([1; 32]));
+        let secrets = StreamSecrets::new([root; 32], stream_id, [3; 32]);
+        let mut writer = StreamWriter::new(Profile::Aead, Aead::default(), &recipients, secrets).expect("valid");
+        let description = Description { tracks: 1, caps: caps.into(), ..Description::default() };
+        let header = writer.describe(&description).expect("fits");
+        let mut identities = Identities::default();
+        identities.set_preshared(Secret::new([1; 32]));
+        let mut reader = StreamReader::new(Arc::new(identities), ReaderPolicy::default());
+        reader.header(&header).expect("opens");
+        reader.session().expect("open")
+    }
+
+    /// Anyone who can seal to a reader can make a stream of the same id.
+    #[test]
+    fn streams_of_one_id_have_descriptions_of_their_own() {
+        gst::init().expect("GStreamer starts");
+        let (known, backend) = (Descriptions::default(), backend::choose(Choice::Portable).expect("everywhere"));
+        for (root, caps) in [(1, "x/first"), (2, "x/second"), (1, "x/first")] {
+            let described = known.described(&session(root, [7; 16], caps), (0, 0), 5, &*backend).expect("fixed caps");
+            assert_eq!(described.caps.to_string(), caps);
+        }
+    }
+
+    #[test]
+    fn a_refused_description_stays_refused() {
+        gst::init().expect("GStreamer starts");
+        let (known, backend) = (Descriptions::default(), backend::choose(Choice::Portable).expect("everywhere"));
+        let session = session(1, [7; 16], "x/y, a=(int)[ 1, 2 ]");
+        let refused = |_| known.described(&session, (0, 0), 5, &*backend).err().expect("not fixed").to_string();
+        let [first, second] = [0, 1].map(refused);
+        assert!(first.contains("not fixed") && second.contains("was refused"), "{first}, {second}");
+    }
+}
