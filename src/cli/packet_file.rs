@@ -19,8 +19,8 @@ use super::{
 use crate::{
     gst::restore_segment,
     seal::{
-        FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, INDEX_HEADER_BYTES, INDEX_MAGIC, IndexDraft, Kind,
-        RawStreamHeader, Record, STREAM_MAGIC, StreamKeys, Verifier, find_magic, is_magic, limits,
+        FRAME_HEADER_BYTES, FRAME_MAGIC, FREE_WORK, FrameHeader, INDEX_HEADER_BYTES, INDEX_MAGIC, IndexDraft, Kind,
+        RawStreamHeader, Record, STREAM_MAGIC, StreamKeys, Verifier, WORK_PER_BYTE, find_magic, is_magic, limits,
     },
 };
 
@@ -40,6 +40,8 @@ pub struct PacketFile<'a> {
     /// What it is called.
     pub name: String,
     streams: Streams<'a, ()>,
+    /// Bytes of headers and indexes that did not verify.
+    vain: u64,
     /// By stream and counter of the description.
     segments: BTreeMap<(StreamId, u64), gst::FormattedSegment<gst::ClockTime>>,
 }
@@ -83,7 +85,7 @@ impl<'a> PacketFile<'a> {
         let file = endpoint::open_file(path)?;
         let len = file.metadata().map_err(|error| Failure::io(&name, error))?.len();
         let window = Window { file, len, read: Arc::default(), at: 0, bytes: Vec::new() };
-        Ok(PacketFile { window, name, streams: Streams::new(opening, ()), segments: BTreeMap::new() })
+        Ok(PacketFile { window, name, streams: Streams::new(opening, ()), vain: 0, segments: BTreeMap::new() })
     }
 
     /// Bytes of the file.
@@ -143,11 +145,7 @@ impl<'a> PacketFile<'a> {
     /// the beginning; `None` where that is not known.
     pub fn running_time(&self, stream: StreamId, description: u64, time: Option<u64>) -> Option<i64> {
         let segment = self.segments.get(&(stream, description))?;
-        // The largest number stands for no time.
-        let time = time.filter(|&time| time != u64::MAX)?;
-        let running = segment.to_running_time_full(gst::ClockTime::from_nseconds(time))?;
-        let (ns, sign) = (i64::try_from(running.abs().nseconds()).ok()?, running.is_negative());
-        Some(if sign { -ns } else { ns })
+        running_ns(segment, time?)
     }
 
     /// The next packet at or after some place and before another; `None` if there is none. A frame that something else
@@ -200,10 +198,14 @@ impl<'a> PacketFile<'a> {
     }
 
     fn header_at(&mut self, at: u64) -> Result<Option<Met>, Failure> {
-        let Some(bytes) = self.header_bytes(at)? else { return Ok(None) };
-        if self.streams.stream_header(&bytes).is_err() {
+        if self.has_worked_enough() {
             return Ok(None);
         }
+        let bytes = self.header_bytes(at)?;
+        let Some(bytes) = bytes.filter(|bytes| self.streams.stream_header(bytes).is_ok()) else {
+            self.vain += limits::STREAM_HEADER_BYTES as u64;
+            return Ok(None);
+        };
         Ok(self.take_description(&bytes).ok().map(|(stream, counter)| Met {
             place: at..at + bytes.len() as u64,
             stream,
@@ -254,8 +256,18 @@ impl<'a> PacketFile<'a> {
     fn index_at(&mut self, at: u64) -> Result<Option<u64>, Failure> {
         let Some(&start) = self.bytes(at, INDEX_HEADER_BYTES)?.first_chunk() else { return Ok(None) };
         let Ok(header) = self.streams.index_header(&start) else { return Ok(None) };
+        if self.has_worked_enough() {
+            return Ok(None);
+        }
         let packet = self.bytes(at, header.packet_len())?.to_vec();
-        Ok(self.streams.opens_index(&packet).then(|| at + packet.len() as u64))
+        let opens = self.streams.opens_index(&packet);
+        self.vain += if opens { 0 } else { packet.len() as u64 };
+        Ok(opens.then(|| at + packet.len() as u64))
+    }
+
+    /// Whether more was read and hashed in vain, of what may stand one in the other, than fits to the file.
+    fn has_worked_enough(&self) -> bool {
+        self.vain > WORK_PER_BYTE * self.window.len + FREE_WORK
     }
 
     /// Looks through the whole file, up to `end`, for where its streams can be entered. Tells where its last packet
@@ -316,6 +328,14 @@ impl<'a> PacketFile<'a> {
     }
 }
 
+fn running_ns(segment: &gst::FormattedSegment<gst::ClockTime>, time: u64) -> Option<i64> {
+    // The largest number stands for no time.
+    let time = Some(time).filter(|&time| time != u64::MAX).map(gst::ClockTime::from_nseconds)?;
+    let running = segment.to_running_time_full(time)?;
+    let (ns, sign) = (i64::try_from(running.abs().nseconds()).ok()?, running.is_negative());
+    Some(if sign { -ns } else { ns })
+}
+
 /// Whether a frame needs no other one to be decoded.
 pub fn is_entry(record: &Record) -> bool {
     !gst::BufferFlags::from_bits_truncate(record.flags).contains(gst::BufferFlags::DELTA_UNIT)
@@ -360,5 +380,20 @@ impl Read for Part {
         let len = self.file.read(buffer)?;
         self.read.fetch_add(len as u64, Relaxed);
         Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_times_are_none() {
+        gst::init().expect("GStreamer starts");
+        let segment = gst::FormattedSegment::new();
+        assert_eq!(running_ns(&segment, 5), Some(5));
+        for time in [i64::MAX as u64 + 1, u64::MAX - 1, u64::MAX] {
+            assert_eq!(running_ns(&segment, time), None, "{time}");
+        }
     }
 }

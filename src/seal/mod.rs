@@ -47,7 +47,7 @@ pub use index::{
 pub use index_draft::IndexDraft;
 pub use key_files::{create_camera, create_identity, create_preshared};
 pub use keys::{Secret, StreamKeys, random_bytes};
-pub use packet::{Found, Offset, PacketScanner, Verifier, find_magic, is_magic};
+pub use packet::{FREE_WORK, Found, Offset, PacketScanner, Verifier, WORK_PER_BYTE, find_magic, is_magic};
 pub use picture::{CipherPicture, PICTURE_RECORD_BYTES, PictureLayout};
 pub use reader::{DEFAULT_REPLAY_WINDOW, HeaderNews, KeySource, ReaderPolicy, Session, StreamReader};
 pub use recipients::Recipients;

@@ -81,12 +81,14 @@ pub struct PacketScanner {
     received: u64,
     /// Bytes that were opened because they looked torn.
     opened: u64,
-    /// Bytes of stream headers that were verified.
+    /// Bytes of stream headers that did not verify.
     verified: u64,
 }
 
-/// Bytes opened, and bytes of stream headers verified, for each byte received, over one frame and one header.
-const WORK_PER_BYTE: u64 = 2;
+/// Bytes opened for each byte received, over one frame; and bytes of stream headers that did not verify, over [`FREE_WORK`].
+pub const WORK_PER_BYTE: u64 = 2;
+/// Bytes of bad stream headers that a short stream may hold, one in the other, before the good ones.
+pub const FREE_WORK: u64 = 64 << 20;
 
 impl PacketScanner {
     /// Bytes met so far that belong to no packet.
@@ -180,10 +182,10 @@ impl PacketScanner {
 
     /// Verifies a whole stream header, unless too many were.
     fn verify(&mut self, header: &[u8], verifier: &mut impl Verifier) -> Result<()> {
-        match in_proportion(&mut self.verified, self.received, header.len()) {
-            true => verifier.stream_header(header),
-            false => Err(Error::Refused("more stream headers than fit into what has come")),
+        if self.verified > WORK_PER_BYTE * self.received + FREE_WORK {
+            return Err(Error::Refused("more bad stream headers than fit into what has come"));
         }
+        verifier.stream_header(header).inspect_err(|_| self.verified += header.len() as u64)
     }
 
     fn discard(&mut self, bytes: usize) {
@@ -384,7 +386,7 @@ mod tests {
             stream.chunks(piece).for_each(|piece| scanner.push(piece, &mut refuse, |_, _| {}));
             scanner.finish(&mut refuse, |_, _| {});
             assert!(refuse.headers > 1, "they are headers, as far as the scanner can tell");
-            assert!(refuse.bytes <= 2 * stream.len() + 60_108, "{} bytes", refuse.bytes);
+            assert!(refuse.bytes as u64 <= 2 * stream.len() as u64 + FREE_WORK + 60_108, "{} bytes", refuse.bytes);
             assert_eq!(scanner.skipped(), stream.len() as u64);
         }
     }
