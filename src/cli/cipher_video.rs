@@ -3,7 +3,7 @@
 use gst::prelude::*;
 
 use super::{
-    branch::tally_of,
+    branch::{profile_of, tally_of},
     endpoint::Output,
     error::{Exit, Failure},
     graph::{Graph, Interrupt, News},
@@ -39,7 +39,7 @@ impl VideoDecrypt<'_> {
         let progress = VideoProgress::new();
         let done = run.until_end(&tracks, &progress, lead, || interrupt.has_come());
         drop(progress);
-        let (stopped, opened) = (run.ending, run.opened);
+        let (stopped, opened) = (run.ending, run.has_opened());
         let orientations = mux.orientations();
         graph.stop();
         let done = done.and_then(|()| mux.complete(file.partial(), &orientations));
@@ -85,8 +85,6 @@ pub struct PictureRun<'a> {
     decrypter: &'a gst::Element,
     /// A signal has come.
     pub ending: bool,
-    /// A key has opened it.
-    pub opened: bool,
     /// Why the decrypter does not open it.
     refusal: Option<crate::Error>,
     /// What is wrong, and where.
@@ -96,7 +94,7 @@ pub struct PictureRun<'a> {
 impl PictureRun<'_> {
     /// Nothing runs yet.
     pub fn new<'a>(graph: &'a Graph, decrypter: &'a gst::Element) -> PictureRun<'a> {
-        PictureRun { graph, decrypter, ending: false, opened: false, refusal: None, troubles: Troubles::default() }
+        PictureRun { graph, decrypter, ending: false, refusal: None, troubles: Troubles::default() }
     }
 
     /// Plays until the end, or until what was there when it `stopped` is through. `lead` takes what the decrypter gives
@@ -119,7 +117,7 @@ impl PictureRun<'_> {
                 Ok(News::Message(message)) => self.hear(&message),
                 Ok(News::Quiet) => progress.show(self.graph),
                 Err(failure) => {
-                    return Err(self.refusal.take().filter(|_| !self.opened).map_or(failure, Failure::from));
+                    return Err(self.refusal.take().filter(|_| !self.has_opened()).map_or(failure, Failure::from));
                 }
             }
             if stopped() && !std::mem::replace(&mut self.ending, true) {
@@ -129,6 +127,11 @@ impl PictureRun<'_> {
                 });
             }
         }
+    }
+
+    /// Whether a key has opened it.
+    pub fn has_opened(&self) -> bool {
+        !profile_of(self.decrypter).is_empty()
     }
 
     fn connect(
@@ -151,7 +154,6 @@ impl PictureRun<'_> {
     fn hear(&mut self, message: &gst::Message) {
         let Some(event) = message.structure().filter(|event| event.name() == "chaosveil-event") else { return };
         match event.get::<&str>("reason") {
-            Ok("new-stream") => self.opened = true,
             Ok("wrong-key") => self.refusal = Some(crate::Error::WrongKey),
             Ok("camera-not-accepted") => {
                 self.refusal = Some(crate::Error::Camera("the stream is not signed by a camera that is accepted"));

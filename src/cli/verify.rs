@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{
     branch,
     cipher_video::{PictureRun, damage, tally_of_pictures, warn_of_unseen_end},
+    elements,
     endpoint::{self, Form},
     error::Failure,
     file_report::{Counts, Report, VideoReport},
@@ -24,6 +25,7 @@ use super::{
     video_progress::VideoProgress,
     video_source::{self, Split, Tracks, VideoSource},
 };
+use crate::gst::chaosdec::ChaosDec;
 
 /// Check sealed files, cipher pictures and cipher videos whole, and write nothing
 ///
@@ -147,11 +149,12 @@ impl Verify {
         let graph = Graph::new()?;
         let decrypter = graph.add("chaosdec")?;
         opening.apply(&decrypter, &self.backend)?;
+        elements::own::<ChaosDec>(&decrypter)?.say_all();
         let tracks = Tracks::of_source(&graph, VideoSource::File(file.to_owned()), Split::Decode)?;
         let source = decrypter.static_pad("src").expect("chaosdec has a source pad");
         let mut run = PictureRun::new(&graph, &decrypter);
         let done = run.until_end(&tracks, progress, |_| video_source::leave_out(&graph, &source), || false);
-        let (opened, mut troubles) = (run.opened, std::mem::take(&mut run.troubles));
+        let (opened, mut troubles) = (run.has_opened(), std::mem::take(&mut run.troubles));
         graph.stop();
         let (tally, end) = (tally_of_pictures(&decrypter), matroska::Extent::File(file.to_owned()).end(done.is_ok())?);
         let damage = damage(&tally, end, opened);

@@ -218,6 +218,11 @@ mod imp {
             lock(&self.imp().settings).keep_times = true;
         }
 
+        /// All that befalls the stream is told, however much: for who takes messages off the bus as they come.
+        pub(crate) fn say_all(&self) {
+            self.imp().monitor.say_all();
+        }
+
         /// Lets a test break the stage.
         #[cfg(test)]
         pub(crate) fn run_stage_on(&self, backend: Arc<dyn crate::backend::Backend>) {

@@ -14,6 +14,11 @@ use super::runner::lock;
 pub struct Events(Mutex<PostLimit>);
 
 impl Events {
+    /// From now on all are posted.
+    pub fn say_all(&self) {
+        lock(&self.0).is_off = true;
+    }
+
     /// Posts one, unless there are too many already; what goes unsaid is told with the next.
     pub fn post(&self, element: &gst::Element, reason: &str, counter: Option<u64>, detail: &str) {
         gst::info!(gst::CAT_RUST, obj = element, "{reason}: {detail}");
@@ -37,6 +42,8 @@ struct PostLimit {
     second: Option<Instant>,
     posted: u32,
     unsaid: u64,
+    /// Whoever listens takes them off the bus as they come, and misses none.
+    is_off: bool,
 }
 
 /// Messages a second that reach the bus.
@@ -48,7 +55,7 @@ impl PostLimit {
         if self.second.is_none_or(|begun| now - begun >= Duration::from_secs(1)) {
             (self.second, self.posted) = (Some(now), 0);
         }
-        if self.posted >= POSTS_PER_SECOND {
+        if self.posted >= POSTS_PER_SECOND && !self.is_off {
             self.unsaid += 1;
             return None;
         }

@@ -64,6 +64,11 @@ impl Monitor {
         self.events.post(element, reason, counter, detail);
     }
 
+    /// From now on all messages are posted, however many.
+    pub fn say_all(&self) {
+        self.events.say_all();
+    }
+
     /// Who posts messages from other threads, while the element lives.
     pub fn poster(&self, element: &gst::Element) -> Poster {
         Poster { events: self.events.clone(), element: element.downgrade() }

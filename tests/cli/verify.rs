@@ -212,6 +212,30 @@ fn cipher_videos_are_verified_picture_by_picture() {
     assert!(told["wrong"].as_str().is_some_and(|wrong| wrong.contains("truncated")), "{told}");
 }
 
+/// More is wrong with it than is posted: a flood must not hide that it was opened, nor that anything is wrong.
+#[test]
+fn a_flood_of_bad_pictures_hides_nothing() {
+    let sealed = Sealed::new();
+    let place = &sealed.place;
+    place.done(place.encrypt(&place.path("clip.mkv"), &place.path("video.mkv")).arg("--video-only"));
+    gstchaosveil::gst::register_elements().expect("registered");
+    let decoded = format!("filesrc location={} ! matroskademux ! avdec_ffv1", place.path("video.mkv").display());
+    clips::make(
+        &place.path("flooded.mkv"),
+        &format!(
+            "concat name=all ! avenc_ffv1 ! matroskamux name=mux \
+             {decoded} ! chaosfault flip=1 seed=1 ! imagefreeze num-buffers=600 ! video/x-raw,framerate=10/1 ! all. \
+             {decoded} ! chaosfault flip=0.2 seed=2 ! all."
+        ),
+    );
+    let told = sealed.told("flooded.mkv", code::CONTENT);
+    let video = &told["content"]["video"];
+    assert!(video["intact_frames"].as_u64().is_some_and(|frames| (1..20).contains(&frames)), "{told}");
+    let back = place.path("back.mkv");
+    place.failed(place.decrypt(&place.path("flooded.mkv"), &back), code::CONTENT, "damaged");
+    assert!(!back.exists());
+}
+
 #[test]
 fn pictures_and_folders_are_verified_and_one_bad_file_stops_nothing() {
     let sealed = Sealed::new();
