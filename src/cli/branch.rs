@@ -26,7 +26,9 @@ pub struct Branch {
     places: BTreeMap<u64, Range<u64>>,
     /// What does not fit in before the decrypter.
     backlog: Backlog,
-    /// The end record has come, or there is nothing more to come.
+    /// An end record has been pushed, and nothing after it.
+    claims_end: bool,
+    /// There is nothing more to come.
     ended: bool,
     told_end: bool,
 }
@@ -42,7 +44,18 @@ impl Branch {
         backlog: Backlog,
     ) -> Branch {
         let places = BTreeMap::new();
-        Branch { source, decrypter, track, caps, times, places, backlog, ended: false, told_end: false }
+        Branch {
+            source,
+            decrypter,
+            track,
+            caps,
+            times,
+            places,
+            backlog,
+            claims_end: false,
+            ended: false,
+            told_end: false,
+        }
     }
 
     /// Tells the muxer what the track is, though its first frame may come late, or none at all.
@@ -71,6 +84,7 @@ impl Branch {
         if self.ended {
             return Ok(false);
         }
+        self.claims_end = false;
         match self.backlog.is_empty() && self.queued() < room {
             true => self.hand_on(packet.to_vec()),
             false => self.backlog.push(packet)?,
@@ -118,9 +132,14 @@ impl Branch {
         self.ended = true;
     }
 
-    /// Whether nothing more comes.
-    pub fn has_ended(&self) -> bool {
-        self.ended
+    /// What was pushed last says that nothing more comes. Others than the writer may say so, and a stream may go on.
+    pub fn claim_end(&mut self) {
+        self.claims_end = true;
+    }
+
+    /// Whether nothing more comes, as far as the decrypter can tell.
+    pub fn seems_to_end(&self) -> bool {
+        self.ended || (self.claims_end && self.tally().sealed_frames.is_some())
     }
 
     /// Bytes that wait before the decrypter.

@@ -201,6 +201,7 @@ impl VideoDecrypt<'_> {
         if !self.live {
             elements::own::<ChaosDec>(&decrypter)?.keep_times();
         }
+        elements::own::<ChaosDec>(&decrypter)?.say_all();
         Ok(decrypter)
     }
 
@@ -325,7 +326,7 @@ impl<'a> Router<'a> {
         }
         let pushed = branch.push(packet, room);
         if is_end {
-            branch.end();
+            branch.claim_end();
         }
         let taken = pushed.as_ref().is_ok_and(|taken| *taken);
         let done = pushed.map(drop).map_err(|error| self.no_room(error)).and_then(|()| self.wait_for_room());
@@ -391,7 +392,12 @@ impl<'a> Router<'a> {
             self.check_times()?;
             self.connect_if_ready(false)?;
             self.refill()?;
-            let (room, waiting) = (self.room(), self.branches.values().filter(|branch| !branch.has_ended()));
+            let room = self.room();
+            if self.branches.values().any(|branch| branch.queued() >= room) {
+                // The muxer waits for every track that has not ended.
+                self.branches.values_mut().filter(|branch| branch.seems_to_end()).for_each(Branch::end);
+            }
+            let waiting = self.branches.values().filter(|branch| !branch.seems_to_end());
             let levels: Vec<u64> = waiting.map(Branch::queued).collect();
             let full = levels.iter().any(|&level| level >= room) && !levels.contains(&0);
             if self.over || !self.connected || !full {

@@ -234,6 +234,38 @@ fn fail_on_packets_lost_doubled_and_swapped() {
     assert!(said.contains("1 tracks missing"), "{said}");
 }
 
+/// Anyone can copy an end record's header to where nothing ends.
+#[test]
+fn an_end_that_does_not_verify_ends_nothing() {
+    let sealed = Sealed::new();
+    for video in [true, false] {
+        let (end, frame) = (sealed.packets_of(Kind::End, video)[0], sealed.packets_of(Kind::Frame, video)[4]);
+        let mut copy = sealed.concatenated([end]);
+        copy[64..].fill(0);
+        let (before, after) = (sealed.concatenated(0..frame), sealed.concatenated(frame..sealed.packets.len()));
+        let said = sealed.is_damaged("an end among the frames", &[before, copy, after].concat(), &sealed.tracks);
+        assert!(said.contains("1 frames rejected"), "{said}");
+    }
+}
+
+/// Nor can the header of an index make a reader pass over frames.
+#[test]
+fn an_index_that_does_not_verify_hides_nothing() {
+    let sealed = Sealed::new();
+    let whole = sealed.place.path("indexed.cveil");
+    sealed.place.done(sealed.place.encrypt(&sealed.place.path("clip.mkv"), &whole));
+    let bytes = fs::read(&whole).expect("written");
+    let packets = clips::packets(&bytes);
+    let index = packets.last().expect("packets").range.end;
+    assert!(bytes[index..].starts_with(b"CVEILIDX"));
+    let middle = packets[packets.len() / 2].range.start;
+    let copied = [&bytes[..middle], &bytes[index..index + 104], &bytes[middle..index]].concat();
+    let output = sealed.place.path("hidden.mkv");
+    let ran = sealed.place.decrypt(&sealed.file(&copied), &output).arg("--salvage").output();
+    assert!(output.exists(), "{ran:?}");
+    assert_same("an index among the frames", &clips::tracks(&output), &sealed.tracks);
+}
+
 #[test]
 fn fail_on_streams_joined_in_the_middle() {
     let sealed = Sealed::new();
