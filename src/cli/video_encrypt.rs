@@ -51,6 +51,7 @@ impl VideoEncrypt<'_> {
         let mut summary = Summary::start();
         let graph = Graph::new()?;
         let file = VideoFile::create(&graph, output, self.force)?;
+        let has_end = source.path().is_some();
         let entrance = self.add_entrance(&graph, &file)?;
         let split = if self.decode || self.form == Form::Mkv { Split::Decode } else { Split::Parse };
         let mut run = Run {
@@ -69,9 +70,12 @@ impl VideoEncrypt<'_> {
         });
         graph.stop();
         let done = done.and_then(|()| run.check_complete());
+        let cut_short = has_end && run.ending && interrupt.has_come();
         let done = done.and_then(|()| file.partial().map_or(Ok(()), |path| run.index.append_to(path)));
         run.encoders.iter().for_each(|encoder| summary.add_stats(encoder));
-        let settled = file.settle(done);
+        // The rest is still there: who takes the result for all of it may delete it.
+        let interrupted = || Err(Failure::new(Exit::Other, "interrupted before its end"));
+        let settled = file.settle(if cut_short { done.and_then(|()| interrupted()) } else { done });
         if settled.is_ok() || !run.encoders.is_empty() {
             summary.print();
         }

@@ -27,6 +27,17 @@ pub enum VideoSource {
     Bytes(ByteSource),
 }
 
+impl VideoSource {
+    /// The file that is read, if it is one.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            VideoSource::File(path) => Some(path.clone()),
+            VideoSource::Uri(uri) => glib::filename_from_uri(uri).ok().map(|(path, _)| path),
+            VideoSource::Camera(_) | VideoSource::Bytes(_) => None,
+        }
+    }
+}
+
 /// A `v4l2://` device and what it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Camera {
@@ -146,7 +157,7 @@ impl Tracks {
     pub fn of_source(graph: &Graph, source: VideoSource, split: Split) -> Result<Tracks, Failure> {
         let tracks = Tracks { found: Arc::default() };
         let camera = matches!(source, VideoSource::Camera(_));
-        let file = path_of(&source);
+        let file = source.path();
         let source = add_source(graph, source)?;
         match (file, source.static_pad("src")) {
             (Some(path), _) => lock(&tracks.found).count = TrackCount::of_file(&path),
@@ -397,15 +408,6 @@ fn close(found: &Mutex<Found>, pipeline: &glib::WeakRef<gst::Pipeline>) {
 
 fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The file that is read, if it is one.
-fn path_of(source: &VideoSource) -> Option<PathBuf> {
-    match source {
-        VideoSource::File(path) => Some(path.clone()),
-        VideoSource::Uri(uri) => glib::filename_from_uri(uri).ok().map(|(path, _)| path),
-        VideoSource::Camera(_) | VideoSource::Bytes(_) => None,
-    }
 }
 
 fn add_source(graph: &Graph, source: VideoSource) -> Result<gst::Element, Failure> {

@@ -205,6 +205,24 @@ fn fail_when_a_file_is_interrupted() {
     assert!(said.contains("interrupted") && !said.contains("damaged"), "{said}");
 }
 
+/// Who deletes what was encrypted must not lose the rest of it.
+#[test]
+fn fail_when_the_encryption_of_a_file_is_interrupted() {
+    let place = Workplace::new();
+    clips::make(
+        &place.path("long.mkv"),
+        "videotestsrc num-buffers=400 pattern=snow ! video/x-raw,format=GRAY8,width=640,height=480,framerate=30/1 \
+         ! matroskamux name=mux",
+    );
+    let output = place.path("long.cveil");
+    let mut running = start(&place, place.encrypt(&place.path("long.mkv"), &output));
+    running.wait_for("some packets", || len(&place.path("long.cveil.partial")) > 0);
+    running.interrupt();
+    let said = running.finish().failure(code::OTHER).stderr;
+    assert!(said.contains("interrupted before its end") && !output.exists(), "{said}");
+    place.done(place.decrypt(&place.path("long.cveil.partial"), &place.path("back.mkv")));
+}
+
 #[test]
 fn what_a_killed_run_has_written_decrypts_up_to_its_last_packet() {
     let (place, source) = (Workplace::new(), live_source());
