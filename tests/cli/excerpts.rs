@@ -64,7 +64,7 @@ impl Recording {
 /// Bytes read, and those of the file.
 fn bytes_read(said: &str) -> (u64, u64) {
     let line = said.lines().find(|line| line.ends_with("have been read")).expect("a line that says so");
-    let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<u64> = line.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
     (numbers[0], numbers[1])
 }
 
