@@ -248,18 +248,25 @@ fn an_end_that_does_not_verify_ends_nothing() {
     }
 }
 
-/// Nor can the header of an index make a reader pass over frames.
+/// Nor can the two ends of an index make a reader pass over the frames that stand between them.
 #[test]
 fn an_index_that_does_not_verify_hides_nothing() {
     let sealed = Sealed::new();
     let whole = sealed.place.path("indexed.cveil");
-    sealed.place.done(sealed.place.encrypt(&sealed.place.path("clip.mkv"), &whole));
+    // Many epochs make a long index.
+    let encrypt = sealed.place.encrypt(&sealed.place.path("clip.mkv"), &whole).args(["--rekey-frames", "2"]);
+    sealed.place.done(encrypt);
     let bytes = fs::read(&whole).expect("written");
     let packets = clips::packets(&bytes);
-    let index = packets.last().expect("packets").range.end;
-    assert!(bytes[index..].starts_with(b"CVEILIDX"));
-    let middle = packets[packets.len() / 2].range.start;
-    let copied = [&bytes[..middle], &bytes[index..index + 104], &bytes[middle..index]].concat();
+    let at = packets.last().expect("packets").range.end;
+    let len = bytes[at + 8..].windows(8).position(|magic| magic == b"CVEILIDX").expect("two streams") + 8;
+    let (frames, index) = bytes.split_at(at);
+    let (start, end) = (&index[..88], &index[len - 16..len]);
+    let fits = |packet: &&Packet| packet.kind == Kind::Frame && packet.range.len() <= len - 104;
+    let hidden = packets[packets.len() / 2..].iter().find(fits).expect("a frame shorter than an index").range.clone();
+    let rest = vec![0; len - 104 - hidden.len()];
+    let (before, after) = (&frames[..hidden.start], &frames[hidden.end..]);
+    let copied = [before, start, &frames[hidden], &rest, end, after].concat();
     let output = sealed.place.path("hidden.mkv");
     let ran = sealed.place.decrypt(&sealed.file(&copied), &output).arg("--salvage").output();
     assert!(output.exists(), "{ran:?}");
