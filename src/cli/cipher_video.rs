@@ -51,7 +51,7 @@ impl VideoDecrypt<'_> {
             (_, Err(failure)) if !opened => Err(failure),
             (_, done) => {
                 let end = extent.end(done.is_ok() && !stopped)?;
-                warn_of_unseen_end(self.name, end);
+                warn_of_unseen_ends(self.name, &decrypter, end);
                 self.settle(file, done, damage(&tally_of_pictures(&decrypter), end, opened), summary.frames)
             }
         };
@@ -60,8 +60,12 @@ impl VideoDecrypt<'_> {
     }
 }
 
-/// Tells on stderr that nobody knows whether the end is there, where that is so.
-pub fn warn_of_unseen_end(name: &str, end: Option<End>) {
+/// Tells on stderr that the beginning is not there, and that nobody knows whether the end is, where that is so.
+pub fn warn_of_unseen_ends(name: &str, decrypter: &gst::Element, end: Option<End>) {
+    let first: u64 = decrypter.property::<gst::Structure>("stats").get("first-counter").unwrap_or(1);
+    if first > 1 {
+        tell!("chaosveil: warning: {name} begins with counter {first} of its stream: what came before is not in it");
+    }
     if end == Some(End::Untold) {
         tell!("chaosveil: warning: {name} does not tell how long it is: if its end was cut off, nobody can see it");
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     branch,
-    cipher_video::{PictureRun, damage, tally_of_pictures, warn_of_unseen_end},
+    cipher_video::{PictureRun, damage, tally_of_pictures, warn_of_unseen_ends},
     elements,
     endpoint::{self, Form},
     error::Failure,
@@ -36,7 +36,8 @@ use crate::gst::chaosdec::ChaosDec;
 /// `decrypt`: 3 where no key opens a file, 4 where one is damaged or not ours.
 ///
 /// What `whole` does not say: a cipher video has no end record. That its last pictures are there only its container
-/// tells, and that is not authenticated.
+/// tells, and that is not authenticated. One that begins in the middle of its stream, as a recording of a camera that ran
+/// before, is warned of.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("keys").required(true).multiple(true).args(IdentityArguments::IDS))]
 pub struct Verify {
@@ -163,7 +164,7 @@ impl Verify {
             Err(failure) => troubles.note(Trouble { what: failure.to_string(), ..Trouble::default() }),
             Ok(()) => {}
         }
-        warn_of_unseen_end(name, end);
+        warn_of_unseen_ends(name, &decrypter, end);
         let bytes = file.metadata().map_err(|error| Failure::io(name, error))?.len();
         let mut report = Report::new(name, "cipher video", &Extent::of_bytes(bytes), true, Vec::new());
         let profile = branch::profile_of(&decrypter);

@@ -313,6 +313,9 @@ mod imp {
             if let Some(frames) = told.sealed {
                 structure.set("frames-sealed", frames);
             }
+            if let Some(first) = told.first {
+                structure.set("first-counter", first);
+            }
             if let Some(epoch) = told.epoch {
                 structure.set("epoch", u64::from(epoch));
             }

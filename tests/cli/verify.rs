@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use gst::prelude::*;
 use serde_json::Value;
 
 use crate::{
@@ -234,6 +235,33 @@ fn a_flood_of_bad_pictures_hides_nothing() {
     let back = place.path("back.mkv");
     place.failed(place.decrypt(&place.path("flooded.mkv"), &back), code::CONTENT, "damaged");
     assert!(!back.exists());
+}
+
+#[test]
+fn a_cipher_video_that_begins_in_the_middle_is_warned_of() {
+    let sealed = Sealed::new();
+    let place = &sealed.place;
+    place.done(place.encrypt(&place.path("clip.mkv"), &place.path("video.mkv")).arg("--video-only"));
+    assert!(!stderr(&sealed.verify(&["video.mkv"]).output()).contains("begins with"));
+    let (video, late) = (place.path("video.mkv"), place.path("late.mkv"));
+    let line = format!(
+        "filesrc location={} ! matroskademux ! avdec_ffv1 ! identity name=way ! avenc_ffv1 \
+         ! matroskamux ! filesink location={}",
+        video.display(),
+        late.display()
+    );
+    clips::run(&line, |pipeline| {
+        let pad = pipeline.by_name("way").and_then(|way| way.static_pad("sink")).expect("in the line");
+        let came = std::sync::atomic::AtomicU32::new(0);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            match came.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0..5 => gst::PadProbeReturn::Drop,
+                _ => gst::PadProbeReturn::Ok,
+            }
+        });
+    });
+    let told = stderr(&sealed.verify(&["late.mkv"]).output());
+    assert!(told.contains("late.mkv begins with counter 6 of its stream"), "{told}");
 }
 
 #[test]

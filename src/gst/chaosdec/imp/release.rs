@@ -53,6 +53,7 @@ impl ChaosDec {
                 return Ok(gst::FlowSuccess::Ok);
             }
         }
+        lock(&self.told).first.get_or_insert(frame.counter);
         self.tell_epoch(&frame);
         self.tell_description(&frame);
         if let Some(tags) = &frame.tags {
@@ -115,6 +116,7 @@ impl ChaosDec {
                 let mut told = lock(&self.told);
                 let cut_off = told.opened && !told.ended;
                 (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
+                told.first = None;
                 (told.lost_before, told.lost) = (told.all_lost(), 0);
                 told.epoch = None;
                 told.profile = Some(session.keys().profile.name());

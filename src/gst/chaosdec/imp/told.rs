@@ -17,6 +17,8 @@ pub struct Told {
     /// What our running time is ahead of the sender's, in nanoseconds, if the stream was joined late or follows another.
     pub ahead_ns: Option<i128>,
     pub frames: u64,
+    /// Counter of the first frame of this stream that has come.
+    pub first: Option<u64>,
     /// Counters of this stream, and of all before it, that have not come.
     pub lost: u64,
     pub lost_before: u64,
