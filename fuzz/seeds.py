@@ -113,13 +113,14 @@ def sealed_texts():
     yield b'\2taglist, datetime=(datetime)2020-01-01, bitrate=(uint)5, geo-location-latitude=(double)1.5;'
 
 
+def box(kind: bytes, content: bytes) -> bytes:
+    return (len(content) + 8).to_bytes(4, "big") + kind + content
+
+
 def containers():
     cluster = bytes.fromhex("1f43b67586") + b"\xe7\x81\0\xa3\x81\0"
     for size in (b"\x8b", bytes.fromhex("01ffffffffffffff")):
         yield EVEN + bytes.fromhex("1a45dfa380") + bytes.fromhex("18538067") + size + cluster
-
-    def box(kind: bytes, content: bytes) -> bytes:
-        return (len(content) + 8).to_bytes(4, "big") + kind + content
 
     for handler in (b"vide", b"text"):
         media = box(b"mdia", box(b"hdlr", bytes(8) + handler + bytes(12)))
@@ -127,6 +128,16 @@ def containers():
         track = box(b"trak", box(b"tkhd", bytes(12) + bytes([0, 0, 0, 1]) + bytes(68)) + chapters + media)
         yield ODD + box(b"mvhd", bytes(100)) + track + track
     yield ODD + b"\0\0\0\1trak" + (24).to_bytes(8, "big") + bytes(8)
+
+
+def track_counts():
+    entries = b"".join(b"\xae\x86\xd7\x81\1\x83\x81" + kind for kind in (b"\1", b"\2", b"\x11", b"\x21"))
+    tracks = bytes.fromhex("1654ae6b") + bytes([0x80 | len(entries)]) + entries
+    void = b"\xec\x84" + bytes(4)
+    yield b"\7" + bytes.fromhex("1a45dfa380") + bytes.fromhex("1853806701ffffffffffffff") + void + tracks
+    track = box(b"trak", box(b"tkhd", bytes(84)) + box(b"mdia", box(b"hdlr", bytes(8) + b"vide" + bytes(12))))
+    yield b"\x20" + box(b"ftyp", bytes(12)) + box(b"mdat", bytes(40)) + box(b"moov", track + track)
+    yield b"\0RIFF" + bytes(4) + b"AVI LIST" + bytes(4) + b"hdrlavih" + bytes(28) + (2).to_bytes(4, "little")
 
 
 def key_files():
@@ -142,7 +153,8 @@ def key_files():
 
 
 TARGETS = (
-    cipher_picture, containers, frame_header, index, key_files, record, resynchronisation, sealed_texts, stream_header
+    cipher_picture, containers, frame_header, index, key_files, record, resynchronisation, sealed_texts, stream_header,
+    track_counts,
 )
 
 

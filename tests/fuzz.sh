@@ -4,7 +4,7 @@
 #
 #   --seconds N (3600)    of processor time for each target, on one core
 #   --targets LIST        some of: cipher_picture,containers,frame_header,index,key_files,record,resynchronisation,
-#                         sealed_texts,stream_header (all)
+#                         sealed_texts,stream_header,track_counts (all)
 #   --work FOLDER         inputs, logs, and what broke a promise (target/fuzz/COMMIT)
 #   --results FOLDER      where fuzz-NAME.json goes (benches/results)
 #   --name NAME           of the machine (ARCH)
@@ -13,7 +13,7 @@
 # Exit codes: 0 none did, 1 some did, 2 usage.
 
 . "$(dirname "$0")/../pipelines/common.sh"
-all_targets=cipher_picture,containers,frame_header,index,key_files,record,resynchronisation,sealed_texts,stream_header
+all_targets=cipher_picture,containers,frame_header,index,key_files,record,resynchronisation,sealed_texts,stream_header,track_counts
 option=([seconds]=3600 [targets]=$all_targets [work]="" [results]=$repository/benches/results [name]=$(uname -m))
 parse_options "$@"
 cd "$repository"

@@ -63,7 +63,7 @@ mod silence;
 mod streams;
 mod subtitles;
 mod summary;
-mod track_count;
+pub(crate) mod track_count;
 mod track_times;
 mod track_way;
 #[cfg(feature = "nn")]

@@ -20,12 +20,13 @@ mod record;
 mod resynchronisation;
 mod sealed_texts;
 mod stream_header;
+mod track_counts;
 
 /// A target: the name of its program and of its folder of kept inputs, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("cipher_picture", cipher_picture::run),
     ("containers", containers::run),
     ("frame_header", frame_header::run),
@@ -35,6 +36,7 @@ pub const TARGETS: [Target; 9] = [
     ("resynchronisation", resynchronisation::run),
     ("sealed_texts", sealed_texts::run),
     ("stream_header", stream_header::run),
+    ("track_counts", track_counts::run),
 ];
 
 /// Runs the target of this name.
