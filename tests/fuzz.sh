@@ -121,8 +121,8 @@ record() {
             '{target: $target, processor_seconds: (map(.ms) | add / 1000 | round), executions: (map(.executions) | add),
               coverage_edges: (map(.edges) | max), coverage_features: (map(.features) | max),
               crashes: $broken, kept_inputs: $kept}' "$work/$target/turns.jsonl"
-    done | jq -s --arg machine "$machine" --arg commit "$(cat "$work/commit")" --arg date "$(date -u +%F)" \
-        '{command: "tests/fuzz.sh", machine: $machine, commit: $commit, date: $date,
+    done | jq -s --arg machine "$machine" --arg seconds "${option[seconds]}" --arg commit "$(cat "$work/commit")" --arg date "$(date -u +%F)" \
+        '{command: "tests/fuzz.sh --seconds \($seconds)", machine: $machine, commit: $commit, date: $date,
           build: "nightly Rust, AddressSanitizer, debug assertions", targets: .}' >"$results.partial"
     mv "$results.partial" "$results"
 }

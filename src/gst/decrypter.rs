@@ -210,3 +210,30 @@ impl Verifier for Check<'_, '_> {
         FrameOpener::new(keys, self.engine.clone()).open(prefix, payload, &mut Vec::new()).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::{self, Choice},
+        seal::{Identities, ReaderPolicy},
+    };
+
+    /// Each eight bytes begin like a packet, and none is one.
+    #[test]
+    fn rubbish_does_not_multiply() {
+        const MAGICS: usize = 100_000;
+        let reader = StreamReader::new(Arc::new(Identities::default()), ReaderPolicy::default());
+        let backend = backend::choose(Choice::Portable).expect("everywhere");
+        let mut decrypter = Decrypter::new(reader, Engine { backend, pool: None }, BufferPool::new(1));
+        let mut items = Vec::new();
+        decrypter.push(&b"CVEILHDR".repeat(MAGICS), None, &mut items);
+        decrypter.finish(&mut items);
+        let times = items.iter().map(|item| match item {
+            Item::Pass(Decrypted::Rejected { times, .. }) => *times,
+            _ => 0,
+        });
+        assert_eq!(times.sum::<u64>(), MAGICS as u64);
+        assert!(items.len() < 3 * MANY_ITEMS, "{} items", items.len());
+    }
+}
