@@ -33,7 +33,9 @@ impl Names {
     fn allow_text(&self, text: &str) -> bool {
         // In strings, and in strings within them, backslashes and quotation marks stand before everything.
         let flat: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\\' | b'"')).collect();
-        names(&flat).into_iter().all(|name| std::str::from_utf8(name).is_ok_and(|name| self.allow(name)))
+        names(&flat).is_some_and(|names| {
+            names.into_iter().all(|name| std::str::from_utf8(name).is_ok_and(|name| self.allow(name)))
+        })
     }
 
     fn allow(&self, name: &str) -> bool {
@@ -42,43 +44,77 @@ impl Names {
     }
 }
 
-/// What of a text becomes a name: what stands before `=`, features, and where a structure begins what stands there.
-fn names(text: &[u8]) -> Vec<&[u8]> {
+/// What of a text becomes a name: what stands before `=`, features, and where a structure begins what stands there. `None`
+/// where a structure or a feature has a name that GStreamer would log a warning of.
+fn names(text: &[u8]) -> Option<Vec<&[u8]>> {
     let mut names = Vec::new();
     // The text itself is a structure, or several.
-    let mut begins = true;
+    let mut place = Place::Beginning;
     let mut at = 0;
     while at < text.len() {
         let rest = &text[at..];
         let word = rest.iter().take_while(|byte| is_of_name(**byte)).count();
         if word > 0 {
+            let begins = matches!(place, Place::Beginning | Place::PerhapsBeginning);
             let is_field = rest[word..].trim_ascii_start().first() == Some(&b'=');
+            if place == Place::Beginning && !rest[0].is_ascii_alphabetic() {
+                return None;
+            }
             if begins || is_field {
                 names.push(&rest[..word]);
             }
-            (begins, at) = (false, at + word);
+            place = if begins { Place::AfterName } else { Place::Elsewhere };
+            at += word;
             continue;
         }
         match rest[0] {
             b'(' => {
-                let inside = &rest[1..rest.iter().position(|byte| *byte == b')').unwrap_or(rest.len()).max(1)];
-                if inside.contains(&b':') {
-                    names.extend(inside.split(|byte| !is_of_name(*byte)).filter(|name| !name.is_empty()));
-                    begins = false;
-                } else {
-                    begins = is_made_of_names(inside.trim_ascii());
+                let end = rest.iter().position(|byte| *byte == b')');
+                let inside = &rest[1..end.unwrap_or(rest.len())];
+                let is_of_names = is_made_of_names(inside.trim_ascii());
+                if place == Place::AfterName {
+                    end?;
+                    for feature in inside.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                        names.push(Some(feature).filter(|feature| is_feature(feature))?);
+                    }
                 }
-                at += 1 + inside.len();
+                place = if is_of_names { Place::Beginning } else { Place::Elsewhere };
+                at += inside.len() + 1;
             }
-            b';' | b'[' => begins = true,
-            byte if byte.is_ascii_whitespace() || byte == b')' => {}
-            _ => begins = false,
+            // Also within a string.
+            b';' | b'[' => place = Place::PerhapsBeginning,
+            byte if byte.is_ascii_whitespace() => {}
+            _ if place == Place::Beginning => return None,
+            _ => place = Place::Elsewhere,
         }
         at += 1;
     }
     // Numbers are none.
     names.retain(|name| name.iter().any(u8::is_ascii_alphabetic));
-    names
+    Some(names)
+}
+
+/// What may come next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A structure's name.
+    Beginning,
+    /// A structure's name, or anything else.
+    PerhapsBeginning,
+    /// Features.
+    AfterName,
+    /// A field's name, or anything else.
+    Elsewhere,
+}
+
+/// Whether GStreamer takes it for a feature: letters, a colon, letters and digits. `ANY` stands for all.
+fn is_feature(text: &[u8]) -> bool {
+    let colon = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
+    let (vendor, name) = text.split_at(colon);
+    text == b"ANY"
+        || (vendor.iter().all(u8::is_ascii_alphabetic)
+            && name.len() > 1
+            && name[1..].iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// Whether values of a type are structures or the like.
@@ -100,7 +136,8 @@ mod tests {
     fn names_and_no_values() {
         let of = |text: &str| {
             let flat: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\\' | b'"')).collect();
-            names(&flat).into_iter().map(|name| String::from_utf8(name.to_vec()).expect("text")).collect::<Vec<_>>()
+            let names = names(&flat).unwrap_or_else(|| panic!("{text}"));
+            names.into_iter().map(|name| String::from_utf8(name.to_vec()).expect("text")).collect::<Vec<_>>()
         };
         assert_eq!(
             of("video/x-raw(memory:A, meta:B), format=(string)I420, width=(int)[ 1, 5 ]; x/y"),
@@ -121,6 +158,20 @@ mod tests {
             of("taglist, title=(string)\"A film, in colour\", artist=(string){ Nobody, Somebody };"),
             ["taglist", "title", "artist"]
         );
+    }
+
+    #[test]
+    fn fail_names_that_gstreamer_warns_of() {
+        for text in
+            [" 1>>", ">", "", "x/y(memory:)", "x/y(me{raw)", "x/y(a:b ], c==(int", "x/y(a:b ", "x/y, a=(GstCaps)1/2"]
+        {
+            assert!(names(text.as_bytes()).is_none_or(|names| names.is_empty()), "{text}");
+        }
+        for text in
+            ["x/y(ANY), a=1", "x/y( memory:A , meta:B ), a=(string)5", "taglist, title=(string)At (12:30\\); ok"]
+        {
+            assert!(names(text.as_bytes()).is_some(), "{text}");
+        }
     }
 
     #[test]
