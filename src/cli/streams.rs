@@ -213,19 +213,28 @@ impl<'a, H> Streams<'a, H> {
         let (Some(keys), Some(description)) = (reader.keys(), reader.newest_description()) else {
             return Err(Error::NotOurs);
         };
-        if *self.recording.get_or_insert(description.recording) != description.recording {
-            return Err(Error::OtherStream);
-        }
-        if self.streams.values().any(|known| known.description().track == description.track) {
-            return Err(Error::Refused("two streams for one track of a recording"));
-        }
         let raw = RawStreamHeader::split(bytes)?;
+        if let Err(error) = self.check_place(&description) {
+            self.opening.identities.refuse_far(&raw, &keys);
+            return Err(error);
+        }
         let (id, counter) = (raw.stream_id(), raw.description(&keys)?.counter);
         let (tally, mut trail) = (Tally::default(), Trail::default());
         trail.pass(counter, &Trouble::default());
         let opener = FrameOpener::new(keys, self.opening.engine.clone());
         self.streams.insert(id, Stream { id, reader, opener, plain: Vec::new(), tally, trail });
         Ok(())
+    }
+
+    /// Whether a stream is one more of the same recording.
+    fn check_place(&mut self, description: &Description) -> Result<()> {
+        if *self.recording.get_or_insert(description.recording) != description.recording {
+            return Err(Error::OtherStream);
+        }
+        match self.streams.values().any(|known| known.description().track == description.track) {
+            true => Err(Error::Refused("two streams for one track of a recording")),
+            false => Ok(()),
+        }
     }
 
     /// The streams that could be opened, with their ids.
@@ -279,9 +288,10 @@ impl<H> Verifier for Streams<'_, H> {
 /// A refused key explains why nothing opens better than what else stood in the file.
 fn note_refusal(refusal: &mut Option<Error>, error: &Error) {
     let explains = |error: &Error| match error {
-        Error::Camera(_) => 4,
-        Error::ProfileNotAccepted(_) => 3,
-        Error::WrongKey => 2,
+        Error::Camera(_) => 5,
+        Error::ProfileNotAccepted(_) => 4,
+        Error::WrongKey => 3,
+        Error::TooManyPassphrases | Error::TooManyFarEpochs => 2,
         _ => 1,
     };
     if refusal.as_ref().is_none_or(|known| explains(error) > explains(known)) {
@@ -289,6 +299,8 @@ fn note_refusal(refusal: &mut Option<Error>, error: &Error) {
             Error::Camera(reason) => Error::Camera(reason),
             Error::ProfileNotAccepted(name) => Error::ProfileNotAccepted(name),
             Error::WrongKey => Error::WrongKey,
+            Error::TooManyPassphrases => Error::TooManyPassphrases,
+            Error::TooManyFarEpochs => Error::TooManyFarEpochs,
             _ => Error::NotOurs,
         });
     }

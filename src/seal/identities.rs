@@ -168,7 +168,6 @@ impl Identities {
         }
         let lock = header.lock_hash();
         let known = self.lock_tried().far.iter().find(|(known, _)| *known == lock).map(|(_, keys)| keys.clone());
-        let is_known = known.is_some();
         let keys = known.unwrap_or_else(|| Arc::new(keys));
         let is_far = keys.steps_to(epoch) > NEAR_EPOCHS;
         if is_far && !are_few(&mut self.lock_tried().far_misfits) {
@@ -176,17 +175,33 @@ impl Identities {
         }
         let opened = header.description(&keys);
         // Where its MAC does not hold no step is done.
-        if opened.is_err() && is_far && keys.steps_to(epoch) <= NEAR_EPOCHS {
-            let mut tried = self.lock_tried();
-            tried.far_misfits.push_back(Instant::now());
-            if !is_known {
-                if tried.far.len() == FAR_REMEMBERED {
-                    tried.far.pop_front();
-                }
-                tried.far.push_back((lock, keys.clone()));
-            }
+        if is_far && keys.steps_to(epoch) <= NEAR_EPOCHS {
+            self.refuse_far(header, &keys);
         }
         opened.map(|opened| (keys, opened))
+    }
+
+    /// Counts a far epoch as one that leads nowhere, as long as its stream is not taken.
+    pub(crate) fn refuse_far(&self, header: &RawStreamHeader, keys: &Arc<StreamKeys>) {
+        if header.claimed_epoch() <= NEAR_EPOCHS {
+            return;
+        }
+        let (lock, mut tried) = (header.lock_hash(), self.lock_tried());
+        tried.far_misfits.push_back(Instant::now());
+        tried.far.retain(|(known, _)| *known != lock);
+        if tried.far.len() == FAR_REMEMBERED {
+            tried.far.pop_front();
+        }
+        tried.far.push_back((lock, keys.clone()));
+    }
+
+    /// The stream of a header has been taken: its epoch was not far for nothing.
+    pub(super) fn accept_far(&self, header: &RawStreamHeader) {
+        let (lock, mut tried) = (header.lock_hash(), self.lock_tried());
+        if let Some(at) = tried.far.iter().position(|(known, _)| *known == lock) {
+            tried.far.remove(at);
+            tried.far_misfits.pop_back();
+        }
     }
 
     fn lock_tried(&self) -> MutexGuard<'_, Tried> {

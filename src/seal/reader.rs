@@ -268,6 +268,7 @@ impl StreamReader {
         let (keys, OpenedDescription { counter, epoch, camera, description }) =
             self.identities.first_description(raw, keys)?;
         self.policy.check_camera(camera)?;
+        self.identities.accept_far(raw);
         let state = SessionState {
             last_header: bytes.to_vec(),
             head_len: raw.head().len(),

@@ -109,6 +109,29 @@ fn damaged_headers_of_a_far_epoch_do_not_use_up_the_tries() {
     assert_eq!(read(&header).expect("opens"), HeaderNews::NewStream);
 }
 
+/// One header that opens and is refused all the same costs its way once, however often it is sent.
+#[test]
+fn a_far_header_that_is_refused_later_costs_its_way_once() {
+    let mut writer = writer(Profile::Aead, Aead::Aes256Gcm);
+    writer.skip_to_the_last_but_one().expect("within limits");
+    let header = writer.describe(&description()).expect("within limits");
+    let folder = tempfile::tempdir().expect("a folder");
+    create_camera(&folder.path().join("camera")).expect("written");
+    let camera = CameraKey::read(&folder.path().join("camera")).expect("a key");
+    let mut identities = Identities::default();
+    identities.set_preshared(Secret::new(PSK));
+    let identities = Arc::new(identities);
+    let read = |cameras: Vec<CameraId>| {
+        let policy = ReaderPolicy { cameras, ..ReaderPolicy::default() };
+        StreamReader::new(identities.clone(), policy).header(&header)
+    };
+    for number in 0..20 {
+        // Each way that is done counts, and so many would be too many.
+        assert!(matches!(read(vec![camera.id()]), Err(Error::Camera(_))), "{number}");
+    }
+    assert_eq!(read(Vec::new()).expect("taken"), HeaderNews::NewStream);
+}
+
 /// A TAIL that is refused, made by somebody who can open the stream, or by damage, keeps none of the genuine ones out.
 #[test]
 fn one_bad_tail_does_not_close_a_stream() {
