@@ -393,8 +393,9 @@ impl<'a> Router<'a> {
             self.connect_if_ready(false)?;
             self.refill()?;
             let room = self.room();
-            if self.branches.values().any(|branch| branch.queued() >= room) {
-                // The muxer waits for every track that has not ended.
+            if self.job.endless || self.branches.values().any(|branch| branch.queued() >= room) {
+                // The muxer waits for every track that has not ended. Of a file that hurts only where much waits already,
+                // and a stream may go on after its end.
                 self.branches.values_mut().filter(|branch| branch.seems_to_end()).for_each(Branch::end);
             }
             let waiting = self.branches.values().filter(|branch| !branch.seems_to_end());
