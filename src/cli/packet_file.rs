@@ -201,11 +201,11 @@ impl<'a> PacketFile<'a> {
         if self.has_worked_enough() {
             return Ok(None);
         }
-        let bytes = self.header_bytes(at)?;
-        let Some(bytes) = bytes.filter(|bytes| self.streams.stream_header(bytes).is_ok()) else {
-            self.vain += limits::STREAM_HEADER_BYTES as u64;
+        let Some(bytes) = self.header_bytes(at)? else { return Ok(None) };
+        if self.streams.stream_header(&bytes).is_err() {
+            self.vain += bytes.len() as u64;
             return Ok(None);
-        };
+        }
         Ok(self.take_description(&bytes).ok().map(|(stream, counter)| Met {
             place: at..at + bytes.len() as u64,
             stream,
