@@ -259,9 +259,11 @@ fn an_index_that_does_not_verify_hides_nothing() {
     let bytes = fs::read(&whole).expect("written");
     let packets = clips::packets(&bytes);
     let at = packets.last().expect("packets").range.end;
-    let len = bytes[at + 8..].windows(8).position(|magic| magic == b"CVEILIDX").expect("two streams") + 8;
-    let (frames, index) = bytes.split_at(at);
-    let (start, end) = (&index[..88], &index[len - 16..len]);
+    let (frames, indexes) = bytes.split_at(at);
+    let second = indexes[8..].windows(8).position(|magic| magic == b"CVEILIDX").expect("two streams") + 8;
+    let (first, second) = indexes.split_at(second);
+    let index = if first.len() > second.len() { first } else { second };
+    let (len, start, end) = (index.len(), &index[..88], &index[index.len() - 16..]);
     let fits = |packet: &&Packet| packet.kind == Kind::Frame && packet.range.len() <= len - 104;
     let hidden = packets[packets.len() / 2..].iter().find(fits).expect("a frame shorter than an index").range.clone();
     let rest = vec![0; len - 104 - hidden.len()];
