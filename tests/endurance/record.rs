@@ -19,8 +19,13 @@ pub fn record(test: &str, mut figures: Value) {
     let name = std::env::var("ENDURANCE_NAME").unwrap_or_else(|_| std::env::consts::ARCH.to_owned());
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
-    let git = Command::new("git").args(["describe", "--always", "--dirty=+", "--abbrev=12"]).output();
-    let commit = git.map(|ran| String::from_utf8_lossy(&ran.stdout).trim().to_owned()).unwrap_or_default();
+    let git = |arguments: &[&str]| {
+        let ran = Command::new("git").args(arguments).output();
+        ran.map(|ran| String::from_utf8_lossy(&ran.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    // Records change what they record of no more than a README does.
+    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!benches/results", ":!*.md"]);
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]) + if changed.is_empty() { "" } else { "+" };
     figures["machine"] = json!(cpu.trim_start_matches(['\t', ' ', ':']));
     figures["commit"] = json!(commit);
     figures["command"] = json!(std::env::var("ENDURANCE_COMMAND").unwrap_or_default());
