@@ -147,7 +147,6 @@ fn post_latency(element: &gst::Element) {
 }
 
 /// The statistics as a structure.
-/// Fields of the property `stats` that both elements have, see `EVENTS.md`.
 fn structure(stats: &Stats, backend: &str) -> gst::Structure {
     let mut structure = gst::Structure::new_empty("chaosveil-stats");
     for counter in Counter::ALL {
