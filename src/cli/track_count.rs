@@ -128,6 +128,8 @@ fn format_of(start: &[u8]) -> Option<Format> {
     match start {
         [0x1A, 0x45, 0xDF, 0xA3, ..] => Some(Format::Matroska),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', ..] => Some(Format::Avi),
+        // What kind of RIFF file it is stands behind its length, which may look like a box.
+        [b'R', b'I', b'F', b'F', ..] => None,
         _ => FIRST.iter().any(|kind| start.get(4..8) == Some(&kind[..])).then_some(Format::Movie),
     }
 }
