@@ -72,12 +72,7 @@ impl DecryptWorker {
                 Ok(Opened::End { counter: header.counter, frames: end.frames })
             }
             Kind::Frame => {
-                let described = self.descriptions.described(
-                    session,
-                    (record.description, header.epoch),
-                    out.len(),
-                    &*self.engine.backend,
-                )?;
+                let described = self.described(session, &header, &record, out.len())?;
                 self.finish(&header, &record, described, out)
             }
         }
@@ -97,17 +92,23 @@ impl DecryptWorker {
         let mut out = self.pool.take();
         let opener = opener(&mut self.opener, &self.engine, session.keys());
         let (header, record) = opener.open(prefix, payload, &mut out)?;
-        let described = self.descriptions.described(
-            session,
-            (record.description, header.epoch),
-            out.len(),
-            &*self.engine.backend,
-        )?;
+        let described = self.described(session, &header, &record, out.len())?;
         match &described.content {
             Content::Raw(raw) if raw.layout == *frame => {}
             _ => return Err(Error::Refused("a cipher picture whose caps are not those sealed in it")),
         }
         self.finish(&header, &record, described, out)
+    }
+
+    /// What the frame says it belongs to.
+    fn described(
+        &self,
+        session: &Session,
+        header: &FrameHeader,
+        record: &Record,
+        payload_len: usize,
+    ) -> Result<Arc<Described>> {
+        self.descriptions.described(session, (record.description, header.epoch), payload_len, &*self.engine.backend)
     }
 
     /// Makes the buffer that was encrypted.
