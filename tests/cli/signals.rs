@@ -50,13 +50,21 @@ fn play_into(mut socket: TcpStream) -> Playing {
 
 /// A sender that gives each that connects the same bytes, and then nothing more, but stays.
 fn silent_after(content: Vec<u8>) -> String {
+    silent_after_all(vec![content])
+}
+
+/// The same in pieces, one after the other.
+fn silent_after_all(pieces: Vec<Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = format!("tcp://{}", listener.local_addr().expect("bound"));
     thread::spawn(move || {
         let mut kept: Vec<TcpStream> = Vec::new();
         for mut socket in listener.incoming().flatten() {
-            // A receiver that has gone does not matter.
-            let _ = socket.write_all(&content);
+            for piece in &pieces {
+                // A receiver that has gone does not matter.
+                let _ = socket.write_all(piece);
+                thread::sleep(Duration::from_millis(20));
+            }
             kept.push(socket);
         }
     });
@@ -158,6 +166,33 @@ fn a_receiver_ends_in_good_order_in_the_middle_of_a_packet() {
         let found: usize = clips::tracks(&output).iter().map(|track| track.frames.len()).sum();
         assert_eq!(found, frames);
     }
+}
+
+/// The muxer writes nothing later than the track that has come least far.
+#[test]
+fn a_track_that_has_ended_holds_back_no_other() {
+    let place = Workplace::new();
+    let (clip, cipher) = (place.path("clip.mkv"), place.path("clip.cveil"));
+    clips::make(
+        &clip,
+        "videotestsrc num-buffers=40 pattern=ball ! video/x-raw,format=I420,width=96,height=64,framerate=10/1 \
+         ! jpegenc ! queue ! matroskamux name=mux \
+         audiotestsrc num-buffers=20 samplesperbuffer=2400 ! audio/x-raw,rate=48000 ! opusenc ! queue ! mux.",
+    );
+    place.done(place.encrypt(&clip, &cipher));
+    let bytes = clips::take_index(&cipher);
+    let packets = clips::packets(&bytes);
+    let late =
+        clips::tracks(&clip).into_iter().find(|track| track.media == "image/jpeg").expect("video").frames.remove(30);
+    // The video's last packet is the one that is not sent.
+    let video = packets.iter().filter(|packet| packet.kind == Kind::Frame).next_back().expect("frames").stream;
+    let (mut video, sound): (Vec<_>, Vec<_>) = packets.into_iter().partition(|packet| packet.stream == video);
+    assert_eq!(video.pop().map(|packet| packet.kind), Some(Kind::End));
+    let sent = sound.into_iter().chain(video).map(|packet| bytes[packet.range].to_vec()).collect();
+    let (output, partial) = (place.path("back.mkv"), place.path("back.mkv.partial"));
+    let mut running = start(&place, place.decrypt(silent_after_all(sent).as_ref(), &output));
+    let written = || fs::read(&partial).unwrap_or_default();
+    running.wait_for("a late picture", || written().windows(late.bytes.len()).any(|bytes| bytes == late.bytes));
 }
 
 #[test]
