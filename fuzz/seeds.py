@@ -25,9 +25,11 @@ def stream_header():
     yield EVEN + bytes.fromhex(VECTORS["key_groups"]["stream"])
     yield EVEN + bytes.fromhex(VECTORS["key_groups"]["wrong_root_stream_header"])
     description = bytes.fromhex(STREAMS[0]["packets"][3]["description"])
-    yield ODD + b"\0" + description
+    camera_and_numbers = [bytes([how]) + struct.pack("<H", epoch) for how in (0, 1, 5) for epoch in (0, 3)]
+    camera_and_numbers.append(bytes([3]) + struct.pack("<HIII", 1, 1, 96, 0))
+    yield from (ODD + b"\0" + numbers + description for numbers in camera_and_numbers)
     groups = [bytes([group["type"]]) + counted(bytes.fromhex(group["bytes"])[:255]) for group in groups_of_all_types()]
-    yield ODD + bytes([len(groups)]) + b"".join(groups) + description
+    yield ODD + bytes([len(groups)]) + b"".join(groups) + camera_and_numbers[0] + description
 
 
 def groups_of_all_types():
@@ -56,7 +58,7 @@ def index():
 
 
 def resynchronisation():
-    for number, _ in enumerate(STREAMS):
+    for number, _ in enumerate(STREAMS + VECTORS["epochs"]):
         yield bytes([number, 0, 0, 2])
         yield bytes([number, 50, 0, 2, 5, 0x90, 1, 3])
     packets = b"".join(bytes([0, number]) for number in range(6))
@@ -150,6 +152,7 @@ def key_files():
     yield b"\3" + "\n".join(groups["recipients"]).encode()
     yield b"\3ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB0iTxzvnJtfIM6jMkQz0mOtTFMrvEyLXcm9dCNkKTqc someone\n"
     yield b"\4" + preshared
+    yield b"\5" + preshared.replace(b"PSK", b"CAMERA")
 
 
 TARGETS = (

@@ -11,7 +11,7 @@ use std::{
 use super::program::Program;
 use crate::{
     Error, Result,
-    seal::{Identities, Recipients},
+    seal::{CameraKey, Identities, Recipients},
 };
 
 /// A file without a name, in memory where there is such a place: a disk would be waited for.
@@ -23,7 +23,7 @@ static FILE: LazyLock<Mutex<File>> = LazyLock::new(|| {
 /// `u8 which | content`.
 pub fn run(bytes: &[u8]) {
     let mut program = Program(bytes);
-    let (which, content) = (program.byte() % 5, program.rest());
+    let (which, content) = (program.byte() % 6, program.rest());
     let mut file = FILE.lock().unwrap_or_else(PoisonError::into_inner);
     file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).expect("a file");
     file.write_all(content).expect("room for it");
@@ -34,22 +34,32 @@ pub fn run(bytes: &[u8]) {
         1 => identities.set_preshared_file(&path),
         2 => identities.set_passphrase_file(&path),
         3 => recipients.add_file(&path),
-        _ => recipients.set_preshared_file(&path),
+        4 => recipients.set_preshared_file(&path),
+        _ => CameraKey::read(&path).map(drop),
     };
-    let is_empty = if which < 3 { identities.is_empty() } else { recipients.is_empty() };
+    let is_empty = match which {
+        0..3 => identities.is_empty(),
+        3 | 4 => recipients.is_empty(),
+        _ => false,
+    };
     assert!(read.is_err() || !is_empty, "a file without a key is refused");
-    if matches!(which, 1 | 4) {
-        assert_eq!(read.is_ok(), holds_preshared(content), "a pre-shared key file is one line of 64 digits");
+    let start = match which {
+        1 | 4 => Some("CHAOSVEIL-PSK-1:"),
+        5 => Some("CHAOSVEIL-CAMERA-1:"),
+        _ => None,
+    };
+    if let Some(start) = start {
+        assert_eq!(read.is_ok(), holds_one_line(content, start), "such a key file is one line of 64 digits");
     }
     assert_tells_nothing(&read, content);
 }
 
 /// Section 3 of the format once more.
-fn holds_preshared(content: &[u8]) -> bool {
+fn holds_one_line(content: &[u8], start: &str) -> bool {
     let Ok(text) = std::str::from_utf8(content) else { return false };
     let lines: Vec<_> = text.split('\n').map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
     let [line] = lines[..] else { return false };
-    let Some(digits) = line.strip_prefix("CHAOSVEIL-PSK-1:") else { return false };
+    let Some(digits) = line.strip_prefix(start) else { return false };
     digits.len() == 64 && digits.chars().all(|digit| "0123456789abcdef".contains(digit))
 }
 

@@ -1,4 +1,4 @@
-//! Mutants of genuine streams and pictures: every single bit flipped, and as many random ones as `ENDURANCE_MUTANTS` says.
+//! Mutants of genuine streams, in one epoch and in several, and of pictures: every single bit flipped, and as many random ones as `ENDURANCE_MUTANTS` says.
 //!
 //! A mutant is accepted wrongly if a frame comes out of it whose bytes, record, counter or kind were not sealed so, or
 //! twice, or out of order, or if an opening that fails leaves bytes behind: `judge` panics then. `tests/endurance.sh --only mutants`
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     cipher_picture::judge_picture,
-    genuine::{PICTURES, STREAMS},
+    genuine::{EPOCHS, PICTURES, STREAMS},
     judge::{Outcome, judge},
     resynchronisation::judge_mutant,
 };
@@ -22,7 +22,7 @@ use record::{number, record};
 
 #[test]
 fn genuine_ones_come_through_whole() {
-    for stream in STREAMS.iter() {
+    for stream in STREAMS.iter().chain(EPOCHS.iter()) {
         let whole = Outcome { released: stream.sealed.len(), ..Outcome::default() };
         for piece in [1, 7, 100, usize::MAX] {
             assert_eq!(judge(stream, &stream.whole, piece), whole);
@@ -35,7 +35,7 @@ fn genuine_ones_come_through_whole() {
 /// No flip goes unnoticed: something is refused, held back or skipped, and something of what was sealed is missing.
 #[test]
 fn fail_every_single_bit_flip_of_packets() {
-    for stream in STREAMS.iter() {
+    for stream in STREAMS.iter().chain(EPOCHS.iter()) {
         (0..stream.whole.len() * 8).into_par_iter().for_each(|bit| {
             let mut damaged = stream.whole.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -79,7 +79,7 @@ fn fail_random_mutants() {
     }
     assert!(tally.released > tally.mutants / 10, "what is whole in a mutant still opens: {tally:?}");
     assert!(tally.rejected > tally.mutants / 2, "{tally:?}");
-    let flips: usize = STREAMS.iter().map(|stream| stream.whole.len() * 8).sum();
+    let flips: usize = STREAMS.iter().chain(EPOCHS.iter()).map(|stream| stream.whole.len() * 8).sum();
     let picture_flips: usize = PICTURES.iter().map(|picture| picture.plane.len() * 8).sum();
     record(
         "mutants",

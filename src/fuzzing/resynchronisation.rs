@@ -1,7 +1,7 @@
 //! The scanner, with a reader and an opener behind it, over damaged and spliced packets in pieces of any size.
 
 use super::{
-    genuine::{Genuine, STREAMS},
+    genuine::{Genuine, stream},
     judge::{Outcome, judge},
     program::Program,
 };
@@ -15,12 +15,12 @@ pub fn run(bytes: &[u8]) {
 /// What came of the stream that the program makes; `None` where that is a genuine one, whole.
 pub fn judge_mutant(bytes: &[u8]) -> Option<Outcome> {
     let mut program = Program(bytes);
-    let number = usize::from(program.byte()) % STREAMS.len();
-    let (mine, others) = (&STREAMS[number], &STREAMS[(number + 1) % STREAMS.len()]);
+    let number = usize::from(program.byte());
+    let (mine, others) = (stream(number), stream(number + 1));
     let piece = program.u16();
-    let stream = program.packets(&mine.packets, &others.packets, |program, packet| forge(mine, program, packet));
-    let outcome = judge(mine, &stream, if piece == 0 { usize::MAX } else { piece });
-    let is_whole = stream.len() == mine.whole.len() && stream == mine.whole;
+    let mutant = program.packets(&mine.packets, &others.packets, |program, packet| forge(mine, program, packet));
+    let outcome = judge(mine, &mutant, if piece == 0 { usize::MAX } else { piece });
+    let is_whole = mutant == mine.whole;
     (!is_whole).then_some(outcome)
 }
 

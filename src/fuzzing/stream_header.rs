@@ -5,13 +5,18 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+
 use super::{
-    genuine::{Genuine, HEADERS, STREAMS, age_identity},
+    genuine::{HEADERS, STREAMS, age_identity},
     program::Program,
 };
 use crate::{
     Error,
-    seal::{Description, Identities, Profile, RawStreamHeader, ReaderPolicy, Secret, StreamKeys, StreamReader, limits},
+    seal::{
+        CameraId, Description, Identities, Profile, RawStreamHeader, ReaderPolicy, Secret, StreamKeys, StreamReader,
+        limits,
+    },
 };
 
 /// `u8 which | ...`: the bytes of a header where `which` is even, else parts of one that the key is known of.
@@ -20,7 +25,7 @@ pub fn run(bytes: &[u8]) {
     let as_it_comes = program.byte().is_multiple_of(2);
     match as_it_comes {
         true => as_it_came(program.0),
-        false => sealed(&mut program),
+        false => drop(opens_sealed(&mut program)),
     }
 }
 
@@ -37,14 +42,15 @@ fn as_it_came(bytes: &[u8]) {
         assert!((1..=limits::KEY_GROUPS).contains(&groups.len()));
         assert!(packed(&groups) == raw.head()[40..], "key groups that are written otherwise than they were read");
     }
-    if reader().header(header).is_ok() {
+    if reader(false).header(header).is_ok() {
         assert!(HEADERS.iter().any(|known| known == header), "a stream header that nobody wrote");
     }
 }
 
-/// `u8 number of groups | for each u8 type, u8 length, bytes | description`: after a key group of the reader's own come
-/// those, and the description is sealed.
-fn sealed(program: &mut Program) {
+/// `u8 number of groups | for each u8 type, u8 length, bytes | u8 how | u16 epoch | 12 bytes of TAIL if told so | description`:
+/// after a key group of the reader's own come those, and the description is sealed in that epoch, signed or not. Tells
+/// whether the reader opens it.
+fn opens_sealed(program: &mut Program) -> bool {
     let genuine = &STREAMS[0];
     let own = RawStreamHeader::split(&genuine.packets[0]).expect("genuine");
     let own_groups = own.key_groups().expect("genuine");
@@ -55,32 +61,64 @@ fn sealed(program: &mut Program) {
     head[12..16].copy_from_slice(&(40 + packed.len() as u32).to_le_bytes());
     head[36..38].copy_from_slice(&(groups.len() as u16).to_le_bytes());
     head.extend_from_slice(&packed);
+    let (how, epoch) = (program.byte(), program.u16() as u32 % MOST_EPOCH);
+    let [is_signed, claims_otherwise, is_to_be_signed] = [1, 2, 4].map(|bit| how & bit != 0);
+    let signature_len = if is_signed { SIGNATURE_BYTES as u32 } else { 0 };
+    let truth: [u8; 12] = [epoch, signature_len, 0].map(u32::to_le_bytes).concat().try_into().expect("12 bytes");
+    let claims = if claims_otherwise { truth.map(|_| program.byte()) } else { truth };
     let plaintext = program.rest();
-    let header = seal(genuine, &head, &own, plaintext);
-    match reader().header(&header) {
+    let (profile, aead) = (own.profile().expect("genuine"), own.aead().expect("genuine"));
+    let keys = StreamKeys::derive(&Secret::new(genuine.root), &head, own.stream_id(), profile, aead);
+    let header = seal(&keys, &head, (epoch, is_signed), &claims, plaintext);
+    let mut reader = reader(is_to_be_signed);
+    match reader.header(&header) {
         Err(Error::WrongKey) => panic!("its own key group opens it, whatever the others are"),
-        Err(_) => {}
+        Err(_) => false,
         Ok(_) => {
+            let session = reader.session().expect("open");
+            assert!(claims == truth, "numbers that the packet does not bear out");
+            assert!(is_signed || session.camera().is_none(), "a signature that the camera did not make");
+            assert!(session.camera().is_some() || !is_to_be_signed, "an unsigned stream where a camera was named");
+            let opened = session.description(0, epoch).expect("told, in its epoch");
             let description = Description::decode(plaintext).expect("it was taken");
-            assert!(description.encode() == plaintext, "another description than was sealed");
+            assert!(*opened == description, "another description than was sealed");
+            assert!(description.encode() == plaintext, "a description that is written otherwise than it was read");
+            true
         }
     }
 }
 
-/// HEAD and TAIL as a writer makes them, of any plaintext.
-fn seal(genuine: &Genuine, head: &[u8], own: &RawStreamHeader, plaintext: &[u8]) -> Vec<u8> {
-    let (profile, aead) = (own.profile().expect("genuine"), own.aead().expect("genuine"));
-    let keys = StreamKeys::derive(&Secret::new(genuine.root), head, own.stream_id(), profile, aead);
-    let mut fixed =
-        [&keys.commitment[..], &0u64.to_le_bytes(), &(plaintext.len() as u32).to_le_bytes(), &[0; 12]].concat();
+/// HEAD and TAIL as a writer makes them, of any plaintext, with any last numbers.
+fn seal(
+    keys: &StreamKeys,
+    head: &[u8],
+    (epoch, is_signed): (u32, bool),
+    claims: &[u8; 12],
+    plaintext: &[u8],
+) -> Vec<u8> {
+    let sealed_len = plaintext.len() + if is_signed { SIGNATURE_BYTES } else { 0 };
+    let mut fixed = [&keys.commitment[..], &0u64.to_le_bytes(), &(sealed_len as u32).to_le_bytes(), claims].concat();
     let mac = keys.header_mac(&[b"tail", &keys.head_hash, &fixed]);
-    let aad = [&b"description"[..], &keys.head_hash, &fixed].concat();
     let mut sealed = plaintext.to_vec();
-    let epoch = keys.epoch(0).expect("the first");
-    let tag = epoch.seal(0, DESCRIPTION_INDEX, &aad, &mut sealed).expect("seals");
+    if is_signed {
+        let message = [b"chaosveil v1 camera", &keys.head_hash[..], &fixed, plaintext].concat();
+        sealed.extend_from_slice(CAMERA.public_key().as_ref());
+        sealed.extend_from_slice(CAMERA.sign(&message).as_ref());
+    }
+    let aad = [&b"description"[..], &keys.head_hash, &fixed].concat();
+    let tag = keys.epoch(epoch).expect("near").seal(0, DESCRIPTION_INDEX, &aad, &mut sealed).expect("seals");
     fixed.extend_from_slice(&mac);
     [head, &fixed, &sealed, &tag].concat()
 }
+
+/// A few of them are as far as a reader goes only so many times a minute.
+const MOST_EPOCH: u32 = 4100;
+
+/// Public key and signature.
+const SIGNATURE_BYTES: usize = 32 + 64;
+
+static CAMERA: LazyLock<Ed25519KeyPair> =
+    LazyLock::new(|| Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("32 bytes are a seed"));
 
 /// Section 1 of the format.
 const DESCRIPTION_INDEX: u32 = 0xFFFF_FFFE;
@@ -91,7 +129,11 @@ fn packed(groups: &[(u8, &[u8])]) -> Vec<u8> {
 }
 
 /// A pre-shared key and an age identity. No passphrase: one input could take a gigabyte and seconds, which is allowed.
-fn reader() -> StreamReader {
+fn reader(is_to_be_signed: bool) -> StreamReader {
+    let named = || {
+        let digits: String = CAMERA.public_key().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        CameraId::parse(&format!("camera-1:{digits}")).expect("a camera")
+    };
     static IDENTITIES: LazyLock<Arc<Identities>> = LazyLock::new(|| {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
         writeln!(file, "{}", age_identity()).expect("room for it");
@@ -100,6 +142,32 @@ fn reader() -> StreamReader {
         identities.add_file(file.path()).expect("an identity");
         Arc::new(identities)
     });
-    let policy = ReaderPolicy { profiles: Profile::ALL.to_vec(), ..ReaderPolicy::default() };
+    let cameras = is_to_be_signed.then(named).into_iter().collect();
+    let policy = ReaderPolicy { profiles: Profile::ALL.to_vec(), cameras, ..ReaderPolicy::default() };
     StreamReader::new(IDENTITIES.clone(), policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nor would the promises be tried if none did.
+    #[test]
+    fn what_is_signed_and_sealed_so_opens() {
+        let description = Description { tracks: 1, caps: "x/y".into(), ..Description::default() }.encode();
+        let opens = |how: u8, epoch: u16, claims: &[u8]| {
+            let program = [&[0, how][..], &epoch.to_le_bytes(), claims, &description].concat();
+            opens_sealed(&mut Program(&program))
+        };
+        let claims =
+            |epoch: u32, signature_len: u32, zero: u32| [epoch, signature_len, zero].map(u32::to_le_bytes).concat();
+        for epoch in [0, 3] {
+            assert!([0, 1, 5].into_iter().all(|how| opens(how, epoch, &[])));
+            assert!(!opens(4, epoch, &[]), "not signed, and it was to be");
+            assert!(opens(3, epoch, &claims(epoch.into(), 96, 0)));
+        }
+        for wrong in [claims(4, 96, 0), claims(3, 0, 0), claims(3, 95, 0), claims(3, 96, 1), claims(u32::MAX, 96, 0)] {
+            assert!(!opens(3, 3, &wrong));
+        }
+    }
 }

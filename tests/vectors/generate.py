@@ -331,9 +331,10 @@ def epoch_stream(stream: Stream) -> dict:
             record = writer.Record(described, pts=counter)
             sealed = writer.frame(stream.keys, counter, payload_rule(length), record.pack(), epoch=epoch)
             add("frame", epoch, counter, sealed.packet())
-            packets[-1] |= {"payload_length": length} | record_inputs(record)
+            packets[-1] |= {"payload_length": length} | record_inputs(record) | {"record": record.pack().hex()}
         counter += 1
     add("end record", 3, counter, writer.end_record(stream.keys, counter, described, 5, epoch=3).packet())
+    packets[-1] |= {"description_counter": described, "last_counter": counter - 1, "frames": 5}
     whole = b"".join(bytes.fromhex(entry["packet"]) for entry in packets)
     reading = read(whole, stream.credentials)
     assert reading.intact and released(reading, stream) == [1, 2, 4, 6, 7]
