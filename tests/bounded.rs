@@ -1,5 +1,6 @@
-//! What hostile bytes may cost: 64 MiB more than a sound stream does, at its peak, for `chaosdec` and for `chaosveil verify`.
-//! What each one took, in memory and time, is printed.
+//! What hostile bytes may cost: 64 MiB more than a sound stream does, at its peak, for `chaosdec`, for `chaosveil verify`, and
+//! hostile indexes for `decrypt --from`. What each one took, in memory and time, is printed, and recorded as the endurance
+//! tests do.
 //!
 //! A passphrase is another matter: to try one costs what its writer chose, up to log N 20, which is a gigabyte, and is
 //! meant to be dear. Here is asked that dearer ones are refused before they cost anything, and that many are not tried.
@@ -14,6 +15,15 @@ use std::{
 };
 
 use gst::prelude::*;
+use gstchaosveil::seal::{
+    Aead, Description, Identities, Index, IndexPoint, IndexedDescription, Profile, ReaderPolicy, Recipients,
+    StreamReader, StreamSecrets, StreamWriter, limits,
+};
+use serde_json::{Value, json};
+
+#[path = "endurance/record.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod record;
 
 const ALLOWED_BYTES: u64 = 64 << 20;
 /// No input may keep a reader busy for longer than this, however loaded the machine is.
@@ -150,13 +160,7 @@ fn chaosdec_stays_small() {
     for key in [Key::Preshared, Key::Identity, Key::Passphrase] {
         decode(&hostile("sound", key, 1, |_| forged("sound-aead-aes-256-gcm.cveil")));
     }
-    let mut wrong = String::new();
-    for hostile in all() {
-        let start = Instant::now();
-        let grown = decode(&hostile);
-        wrong += &told("chaosdec", &hostile, grown, start.elapsed());
-    }
-    assert!(wrong.is_empty(), "\n{wrong}");
+    hold("chaosdec", all(), decode);
 }
 
 /// Peak memory of this process over what it has before, while an element reads all of it.
@@ -195,24 +199,67 @@ fn verify_stays_small() {
     let sound = |key| verify(&hostile("sound", key, 1, |_| forged("sound-aead-aes-256-gcm.cveil")));
     let idle = [Key::Preshared, Key::Identity, Key::Passphrase].map(sound).into_iter().max().expect("three");
     println!("verify, a sound file: {} MiB", idle >> 20);
-    let mut wrong = String::new();
-    for hostile in all() {
-        let start = Instant::now();
-        let grown = verify(&hostile).saturating_sub(idle);
-        wrong += &told("verify", &hostile, grown, start.elapsed());
-    }
-    assert!(wrong.is_empty(), "\n{wrong}");
+    hold("verify", all(), |hostile| verify(hostile).saturating_sub(idle));
 }
 
 /// Peak memory of a process that verifies all of it.
 fn verify(hostile: &Hostile) -> u64 {
+    run(&["verify", "--json"], hostile)
+}
+
+/// Anyone can make them who can encrypt to the reader.
+#[test]
+fn a_part_takes_little_of_hostile_indexes() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let decrypt =
+        |hostile: &Hostile| run(&["decrypt", "--from", "1", "--to", "2", "-o", "-", "--output-form", "mkv"], hostile);
+    let idle = decrypt(&hostile("sound", Key::Preshared, 1, |_| forged("sound-aead-aes-256-gcm.cveil")));
+    let full = limits::INDEX_POINTS as u64;
+    // More than fit into what is read of all indexes, and more than there may be streams.
+    let indexes = [hostile_indexes("full indexes", 50, full), hostile_indexes("as many indexes as may be", 260, 5000)];
+    hold("decrypt --from", indexes.into(), |hostile| decrypt(hostile).saturating_sub(idle));
+}
+
+/// Streams of nothing but a header and, behind all of them, their indexes.
+fn hostile_indexes(name: &'static str, streams: u16, points: u64) -> Hostile {
+    let mut recipients = Recipients::default();
+    recipients.set_preshared_file(&Key::Preshared.path()).expect("a key");
+    let mut identities = Identities::default();
+    identities.set_preshared_file(&Key::Preshared.path()).expect("a key");
+    let identities = std::sync::Arc::new(identities);
+    let (mut headers, mut indexes) = (Vec::new(), Vec::new());
+    for number in 0..streams {
+        let mut id = [5; 16];
+        id[..2].copy_from_slice(&number.to_le_bytes());
+        let secrets = StreamSecrets::new([number as u8; 32], id, [3; 32]);
+        let mut writer = StreamWriter::new(Profile::Aead, Aead::default(), &recipients, secrets).expect("valid");
+        let description = Description { tracks: streams, track: number, caps: "x/y".into(), ..Description::default() };
+        let header = writer.describe(&description).expect("fits");
+        let mut reader = StreamReader::new(identities.clone(), ReaderPolicy::default());
+        reader.header(&header).expect("opens");
+        let offset = headers.len() as u64;
+        headers.extend_from_slice(&header);
+        let points = (1..=points).map(|n| IndexPoint { counter: n, offset: offset + n, time: n });
+        let descriptions = vec![IndexedDescription { counter: 0, offset }];
+        let index = Index { end: None, descriptions, points: points.collect() };
+        indexes.push(index.seal(&reader.keys().expect("open")).expect("in order"));
+    }
+    hostile(name, Key::Preshared, 1 + indexes.len(), move |number| match number.checked_sub(1) {
+        None => headers.clone(),
+        Some(number) => indexes[number].clone(),
+    })
+}
+
+/// Peak memory of a process that reads all of it from a file.
+fn run(arguments: &[&str], hostile: &Hostile) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("hostile.cveil");
     let mut file = std::io::BufWriter::new(fs::File::create(&path).expect("a file"));
     (0..hostile.pieces).for_each(|number| file.write_all(&(hostile.piece)(number)).expect("room for it"));
     file.into_inner().expect("room for it");
     let mut child = Command::new(env!("CARGO_BIN_EXE_chaosveil"))
-        .args(["verify", "--json", &format!("--{}", hostile.key.property())])
+        .args(arguments)
+        .arg(format!("--{}", hostile.key.property()))
         .args([hostile.key.path(), path])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -239,11 +286,20 @@ fn peak_of(child: &mut Child, name: &str) -> u64 {
     }
 }
 
-/// Says what it took, and gives it back where that is too much.
-fn told(who: &str, hostile: &Hostile, grown: u64, took: Duration) -> String {
-    let line = format!("{who}, {}: {:.1} MiB more, {took:.1?}\n", hostile.name, grown as f64 / f64::from(1 << 20));
-    print!("{line}");
-    if grown > ALLOWED_BYTES { line } else { String::new() }
+/// Measures what each input takes, which may not be more than is allowed, and says and records it.
+fn hold(reader: &str, inputs: Vec<Hostile>, measure: impl Fn(&Hostile) -> u64) {
+    let mut rows: Vec<Value> = Vec::new();
+    for hostile in inputs {
+        let start = Instant::now();
+        let grown = measure(&hostile);
+        let row = json!({ "input": hostile.name, "bytes_above_idle": grown, "seconds": start.elapsed().as_secs_f64() });
+        println!("{reader}: {row}");
+        rows.push(row);
+    }
+    let name = format!("bounded-{}", reader.replace(" --", "-"));
+    record::record(&name, json!({ "bytes_allowed": ALLOWED_BYTES, "inputs": rows }));
+    let too_much = rows.iter().filter(|row| row["bytes_above_idle"].as_u64() > Some(ALLOWED_BYTES));
+    assert_eq!(too_much.count(), 0, "{rows:#?}");
 }
 
 fn status_bytes(process: &str, name: &str) -> Option<u64> {

@@ -21,7 +21,7 @@ pub const INDEX_POINTS: usize = 65_536;
 /// Descriptions of a stream's index.
 pub const INDEX_DESCRIPTIONS: usize = 4_096;
 /// Bytes of all index packets of a file.
-pub const INDEX_BYTES: u64 = 67_108_864;
+pub const INDEX_BYTES: u64 = 33_554_432;
 
 /// The highest number of an epoch: a reader ratchets no further.
 pub const EPOCHS: u32 = 1 << 20;
