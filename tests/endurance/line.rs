@@ -2,6 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::{
         Arc, Once,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -32,9 +33,14 @@ impl Key {
         Key(folder)
     }
 
+    /// The key file.
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("psk.key")
+    }
+
     /// `key-file=...` for a launch line.
     pub fn setting(&self) -> String {
-        format!("key-file={}", self.0.path().join("psk.key").display())
+        format!("key-file={}", self.path().display())
     }
 }
 

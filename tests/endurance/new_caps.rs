@@ -1,5 +1,5 @@
-//! Caps that change again and again in one stream: no frame is lost for it, and each is the one that was sent, under the
-//! caps under which it was sent.
+//! Caps and keys that change again and again in one stream: no frame is lost for it, and each is the one that was sent,
+//! under the caps under which it was sent.
 
 use std::sync::{
     Arc,
@@ -66,15 +66,22 @@ fn content(buffer: &gst::BufferRef, caps: &gst::CapsRef) -> Vec<u8> {
 }
 
 const FRAMES_EACH: u64 = 3;
+/// Every other new key comes with new caps, where keys change.
+const FRAMES_A_KEY: u64 = 2;
 
 #[test]
-fn caps_change_a_thousand_times_and_no_frame_is_lost() {
+fn caps_and_keys_change_again_and_again_and_no_frame_is_lost() {
     super::line::init();
     let changes = number("ENDURANCE_CAPS_CHANGES", 60);
-    for settings in ["workers=3", "workers=1 queue-depth=1"] {
+    let frames = changes * FRAMES_EACH;
+    let mut rekeys = 0;
+    for (settings, frames_a_key) in [("workers=3", 0), ("workers=1 queue-depth=1", 0), ("workers=3", FRAMES_A_KEY)] {
         let (key, came) = (Key::new(), Arc::new(AtomicU64::new(0)));
         let counted = came.clone();
-        let line = format!("chaosenc {settings} {key} ! chaosdec {settings} {key}", key = key.setting());
+        let line = format!(
+            "chaosenc {settings} rekey-frames={frames_a_key} {key} ! chaosdec {settings} {key}",
+            key = key.setting()
+        );
         let line = Line::play(&line, move |buffer, told| {
             let number = counted.fetch_add(1, Relaxed);
             let wanted = caps(number / FRAMES_EACH);
@@ -83,7 +90,7 @@ fn caps_change_a_thousand_times_and_no_frame_is_lost() {
             let sent = frame(&wanted, number);
             assert!(content(buffer, told) == content(&sent, &wanted), "frame {number} differs");
         });
-        for number in 0..changes * FRAMES_EACH {
+        for number in 0..frames {
             let caps = caps(number / FRAMES_EACH);
             if number % FRAMES_EACH == 0 {
                 line.caps(&caps);
@@ -91,10 +98,13 @@ fn caps_change_a_thousand_times_and_no_frame_is_lost() {
             line.send(frame(&caps, number)).expect("the line takes it");
         }
         line.end().expect("it ends well");
-        assert_eq!(came.load(Relaxed), changes * FRAMES_EACH, "{settings}");
+        assert_eq!(came.load(Relaxed), frames, "{settings}");
         let counts = line.stats("chaosdec", ["lost", "reordered", "replayed", "rejected", "panics", "dropped"]);
         assert_eq!(counts, [0; 6], "{settings}");
+        [rekeys] = line.stats("chaosdec", ["epoch"]);
+        assert_eq!(rekeys, if frames_a_key > 0 { (frames - 1) / frames_a_key } else { 0 }, "{settings}");
+        println!("new-caps: {changes} new caps and {rekeys} new keys, {settings}");
     }
-    let figures = json!({ "changes": changes, "frames": changes * FRAMES_EACH, "lost": 0, "wrong_frames": 0 });
+    let figures = json!({ "changes": changes, "rekeys": rekeys, "frames": frames, "lost": 0, "wrong_frames": 0 });
     record("new-caps", figures);
 }
