@@ -37,6 +37,9 @@ pub enum Error {
     /// A pre-shared key of another length than 32 bytes.
     #[error("`key` takes 32 bytes, not {0}")]
     KeyLength(usize),
+    /// A pre-shared key that others can read in the list of processes.
+    #[error("`key` stands on the command line, where others read it: take a new one, in a file that key-file names")]
+    KeyOnCommandLine,
     /// A recipient string that is not understood.
     #[error("recipient: {0}")]
     Recipient(String),

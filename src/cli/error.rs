@@ -141,7 +141,7 @@ fn judge(error: &Error) -> (Exit, Option<&'static str>) {
         ),
         Error::TooManyPassphrases => (Exit::Key, None),
         Error::TooManyFarEpochs => (Exit::Content, None),
-        Error::NoKey(_) | Error::Recipient(_) | Error::KeyLength(_) => (Exit::Usage, None),
+        Error::NoKey(_) | Error::Recipient(_) | Error::KeyLength(_) | Error::KeyOnCommandLine => (Exit::Usage, None),
         Error::Camera(_) => (Exit::Key, Some("`chaosveil inspect` with a key tells which camera signed a stream")),
         Error::ProfileNotAccepted(_) => {
             (Exit::Usage, Some("profile `chaos` is research without confidentiality; --insecure-research accepts it"))

@@ -248,6 +248,13 @@ mod imp {
         pub(crate) fn run_stage_on(&self, backend: Arc<dyn crate::backend::Backend>) {
             lock(&self.imp().settings).common.given_backend = Some(backend);
         }
+
+        /// Leaves room for so many payload bytes under the key of a run.
+        #[cfg(test)]
+        pub(crate) fn use_up_key_but(&self, bytes: u64) {
+            let (encrypter, _) = self.imp().parts().expect("it runs");
+            encrypter::serial(&encrypter).use_up_key_but(bytes);
+        }
     }
 
     impl ChaosEnc {

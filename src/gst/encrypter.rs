@@ -165,6 +165,12 @@ impl Encrypter {
         self.writer.epoch()
     }
 
+    /// Leaves room for so many payload bytes in this epoch.
+    #[cfg(test)]
+    pub fn use_up_key_but(&mut self, bytes: u64) {
+        self.writer.use_up_but(bytes);
+    }
+
     /// The next frame begins the next epoch.
     pub fn ask_rekey(&mut self) {
         self.rekey_asked = true;

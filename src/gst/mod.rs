@@ -28,6 +28,8 @@ mod first_channel;
 #[cfg(feature = "nn")]
 pub mod frameclassifier;
 mod guard;
+#[cfg(test)]
+mod key_limits;
 mod key_request;
 mod latency;
 pub(crate) mod metas;

@@ -46,7 +46,7 @@ impl CommonSettings {
             glib::ParamSpecBoxed::builder::<glib::Bytes>("key")
                 .nick("Pre-shared key")
                 .blurb(
-                    "The pre-shared key, 32 bytes; from code only: what stands on a command line can be read by others",
+                    "The pre-shared key, 32 bytes; from code only: what stands on a command line is read by others, and refused",
                 )
                 .write_only()
                 .mutable_ready()
@@ -113,9 +113,13 @@ impl CommonSettings {
     /// The pre-shared key that was set from code.
     ///
     /// # Errors
-    /// [`Error::KeyLength`] if it has another length than 32 bytes.
+    /// [`Error::KeyLength`] if it has another length than 32 bytes, [`Error::KeyOnCommandLine`] if it was not.
     pub fn preshared(&self) -> Result<Option<Secret>> {
-        self.key.clone().transpose().map_err(Error::KeyLength)
+        let key = self.key.clone().transpose().map_err(Error::KeyLength)?;
+        match key.as_ref().is_some_and(stands_on_the_command_line) {
+            true => Err(Error::KeyOnCommandLine),
+            false => Ok(key),
+        }
     }
 
     /// Number of worker threads.
@@ -163,6 +167,13 @@ impl CommonSettings {
         let backend = self.given_backend.clone().unwrap_or(backend);
         Ok(Engine { backend, pool })
     }
+}
+
+/// Whether a launch line has set the key: GStreamer takes bytes there in base64. Where there is no /proc it is not known.
+fn stands_on_the_command_line(key: &Secret) -> bool {
+    let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let mut words = line.split(|byte| b"\0 \"'=".contains(byte)).filter_map(|word| std::str::from_utf8(word).ok());
+    words.any(|word| word.len() == 43 && glib::base64_decode(&format!("{word}="))[..] == key.bytes()[..])
 }
 
 /// A parameter that names a file.

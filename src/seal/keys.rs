@@ -49,7 +49,7 @@ impl Secret {
     }
 
     /// The bytes, for those who derive from them.
-    pub(super) fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

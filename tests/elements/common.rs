@@ -66,13 +66,14 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// A pre-shared key, an identity with its recipient, and a passphrase.
+    /// A pre-shared key, an identity with its recipient, a passphrase, and a camera's key.
     pub fn new() -> Keys {
         let folder = tempfile::tempdir().expect("a temporary folder");
         gstchaosveil::seal::create_preshared(&folder.path().join("psk.key")).expect("a key file");
         let recipient = gstchaosveil::seal::create_identity(&folder.path().join("cam.key")).expect("an identity file");
         std::fs::write(folder.path().join("recipients.txt"), recipient).expect("a recipient file");
         std::fs::write(folder.path().join("passphrase"), "correct horse battery staple\n").expect("a passphrase file");
+        gstchaosveil::seal::create_camera(&folder.path().join("signing.key")).expect("a camera's key file");
         Keys { folder }
     }
 
@@ -91,11 +92,28 @@ impl Keys {
         std::fs::read_to_string(self.path(name)).expect("a file made above")
     }
 
+    /// The bytes and the digits of a pre-shared or camera's key among the keys.
+    pub fn hex_key(&self, name: &str) -> (Vec<u8>, String) {
+        hex_key(&self.path(name))
+    }
+
     /// The folder, for other files of the test.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 }
+
+/// The bytes and the digits of a pre-shared or camera's key file.
+pub fn hex_key(path: &Path) -> (Vec<u8>, String) {
+    let text = std::fs::read_to_string(path).expect("a key file");
+    let digits = text.trim_end().rsplit(':').next().expect("the key").to_owned();
+    assert_eq!(digits.len(), 64);
+    let bytes = (0..32).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).expect("digits")).collect();
+    (bytes, digits)
+}
+
+/// Names the folder of keys to a process that a test starts to look at.
+pub const FOLDER: &str = "CHAOSVEIL_TEST_KEYS";
 
 /// Whether all elements are there. Says what is missing, and fails where `REQUIRE_PLUGINS=1` forbids that.
 pub fn have(elements: &[&str]) -> bool {

@@ -53,10 +53,7 @@ fn every_kind_of_answer_opens_the_stream() {
         let keys = Keys::new();
         let packets = packets(&keys);
         let id: String = stream_id(&packets[0]).iter().map(|byte| format!("{byte:02x}")).collect();
-        let key = keys.text("psk.key").lines().last().and_then(|line| line.split(':').nth(1).map(str::to_owned));
-        let key = key.expect("a key line");
-        let key: Vec<u8> =
-            (0..32).map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).expect("digits")).collect();
+        let (key, _) = keys.hex_key("psk.key");
         let file = |field: &'static str, name: &str| {
             gst::Structure::builder("answer").field(field, keys.path(name).display().to_string()).build()
         };

@@ -12,14 +12,12 @@ use aws_lc_rs::aead;
 use gst::prelude::*;
 
 use super::{
-    common::{Keys, in_time, init},
+    common::{FOLDER, Keys, in_time, init},
     packets::joined,
     pictures::{caps, frames, info},
     rig::{Item, Rig, buffers, eos, start},
 };
 
-/// The folder of keys, for the process that is looked into.
-const FOLDER: &str = "CHAOSVEIL_TEST_KEYS";
 const FRAMES_OF_AN_EPOCH: usize = 10;
 
 /// Runs one side of a test in a process of its own: says when it has come to a point, and waits there.
@@ -183,24 +181,10 @@ fn head_of(packets: &[u8]) -> (&[u8], Vec<(u8, &[u8])>) {
     (head, groups)
 }
 
-fn with_camera() -> Keys {
-    let keys = Keys::new();
-    gstchaosveil::seal::create_camera(&keys.path("signing.key")).expect("a key file");
-    keys
-}
-
-/// The 32 bytes of a key file of ours, and their digits.
-fn bytes_of(keys: &Keys, name: &str) -> (Vec<u8>, Vec<u8>) {
-    let text = keys.text(name);
-    let digits = text.trim_end().rsplit(':').next().expect("the key").to_owned();
-    let bytes = (0..32).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).expect("digits")).collect();
-    (bytes, digits.into_bytes())
-}
-
 #[test]
 fn a_running_encrypter_cannot_open_earlier_epochs() {
     in_time(|| {
-        let keys = with_camera();
+        let keys = Keys::new();
         let mut looked = Looked::start("memory_secrets::encrypting_process", &keys);
         looked.reach("RUNNING");
         let packets = fs::read(keys.path("packets")).expect("written");
@@ -217,8 +201,9 @@ fn a_running_encrypter_cannot_open_earlier_epochs() {
         assert!(opens_earlier.is_empty(), "{opens_earlier:?}");
         looked.go_on();
         looked.reach("GONE");
-        let (seed, digits) = bytes_of(&keys, "signing.key");
-        let secrets = [&secrets[..], &[("camera's seed".into(), seed), ("its digits".into(), digits)]].concat();
+        let (seed, digits) = keys.hex_key("signing.key");
+        let secrets =
+            [&secrets[..], &[("camera's seed".into(), seed), ("its digits".into(), digits.into_bytes())]].concat();
         assert_eq!(looked.find(&secrets), Vec::<&str>::new());
     });
 }
@@ -226,12 +211,12 @@ fn a_running_encrypter_cannot_open_earlier_epochs() {
 #[test]
 fn elements_that_are_gone_leave_no_key() {
     in_time(|| {
-        let keys = with_camera();
+        let keys = Keys::new();
         let mut looked = Looked::start("memory_secrets::both_ways_process", &keys);
         looked.reach("RUNNING");
         let packets = fs::read(keys.path("packets")).expect("written");
         let (head, groups) = head_of(&packets);
-        let (psk, psk_digits) = bytes_of(&keys, "psk.key");
+        let (psk, psk_digits) = keys.hex_key("psk.key");
         let (_, group) = groups.iter().find(|(kind, _)| *kind == 3).expect("a pre-shared-key group");
         let kek = blake3::derive_key("chaosveil v1 psk", &[&psk[..], &group[..32]].concat());
         let cipher = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &kek).expect("32 bytes"));
@@ -241,15 +226,15 @@ fn elements_that_are_gone_leave_no_key() {
         let mut secrets = secrets_of_stream(head, (&*root).try_into().expect("32 bytes"));
         let found = looked.find(&secrets);
         assert!(found.contains(&"secret of epoch 0"), "a reader keeps the root: {found:?}");
-        let (seed, seed_digits) = bytes_of(&keys, "signing.key");
+        let (seed, seed_digits) = keys.hex_key("signing.key");
         let identity = keys.text("cam.key");
         let identity = identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).expect("an identity");
         secrets.extend([
             ("pre-shared key".to_owned(), psk),
-            ("its digits".to_owned(), psk_digits),
+            ("its digits".to_owned(), psk_digits.into_bytes()),
             ("key that wraps".to_owned(), kek.to_vec()),
             ("camera's seed".to_owned(), seed),
-            ("its digits".to_owned(), seed_digits),
+            ("its digits".to_owned(), seed_digits.into_bytes()),
             ("passphrase".to_owned(), keys.text("passphrase").trim_end().into()),
             ("identity".to_owned(), identity[..40].into()),
         ]);

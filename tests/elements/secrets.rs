@@ -1,12 +1,16 @@
 //! Keys stay inside: nothing reads them back, and no log at any level shows them.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use gst::{glib, prelude::*};
 
 use super::{
-    common::{Keys, have, in_time},
-    rig::Rig,
+    common::{FOLDER, Keys, have, hex_key, in_time, init},
+    pictures::{caps, frames, info},
+    rig::{Rig, buffers, stream},
 };
 
 #[test]
@@ -14,9 +18,10 @@ fn keys_cannot_be_read_back() {
     in_time(|| {
         let keys = Keys::new();
         let passphrase = format!("passphrase-file={}", keys.path("passphrase").display());
+        let camera = format!("camera-key-file={}", keys.path("signing.key").display());
         let identity = format!("identity-file={}", keys.path("cam.key").display());
         let secrets = Secrets::of(&keys);
-        for (factory, more) in [("chaosenc", String::new()), ("chaosdec", identity)] {
+        for (factory, more) in [("chaosenc", camera), ("chaosdec", identity)] {
             let rig = Rig::stopped(&format!("{factory} {} {passphrase} {more}", keys.psk()));
             let element = rig.element(factory);
             let key = element.find_property("key").expect("a property");
@@ -39,15 +44,39 @@ fn keys_cannot_be_read_back() {
     });
 }
 
+/// GStreamer takes bytes in base64 there, and everybody sees a program's arguments in the list of processes.
+#[test]
+fn fail_keys_on_a_launch_line() {
+    in_time(|| {
+        if !have(&["videotestsrc", "fakesink"]) || which("gst-launch-1.0").is_none() {
+            println!("skipped: no gst-launch-1.0");
+            return;
+        }
+        let keys = Keys::new();
+        let plugins = plugin_folder(&keys, &["coreelements", "videotestsrc"]);
+        let (key, _) = keys.hex_key("psk.key");
+        let text = glib::base64_encode(&key);
+        let unpadded = text.trim_end_matches('=');
+        for factory in ["chaosenc", "chaosdec"] {
+            for setting in [format!("key={text}"), format!("key=\"{text}\"")] {
+                let ran =
+                    launch(&keys, &plugins).args(["videotestsrc", "!", factory, &setting, "!", "fakesink"]).output();
+                let ran = ran.expect("runs");
+                let said = String::from_utf8_lossy(&ran.stderr);
+                assert!(!ran.status.success(), "{factory} {setting}");
+                assert!(said.contains("on the command line") && !said.contains(unpadded), "{said}");
+            }
+        }
+    });
+}
+
 /// What must not be seen of a folder of keys.
 struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
 impl Secrets {
     fn of(keys: &Keys) -> Secrets {
-        let psk = keys.text("psk.key");
-        let digits = psk.trim_end().rsplit(':').next().expect("the key").to_owned();
-        assert_eq!(digits.len(), 64);
-        let raw = (0..32).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).expect("digits")).collect();
+        let (raw, digits) = keys.hex_key("psk.key");
+        let (camera_raw, camera_digits) = keys.hex_key("signing.key");
         let identity = keys.text("cam.key");
         let identity = identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).expect("the identity");
         let passphrase = keys.text("passphrase").trim_end().to_owned();
@@ -58,6 +87,8 @@ impl Secrets {
             ("key's bytes", raw),
             ("identity", identity.as_bytes()[..40].to_vec()),
             ("passphrase", passphrase.into_bytes()),
+            ("camera's key in hexadecimal", camera_digits.into_bytes()),
+            ("camera's key", camera_raw),
         ])
     }
 
@@ -89,6 +120,14 @@ fn plugin_folder(keys: &Keys, names: &[&str]) -> PathBuf {
     folder
 }
 
+/// `gst-launch-1.0` with those plugins.
+fn launch(keys: &Keys, plugins: &Path) -> Command {
+    let mut command = Command::new("gst-launch-1.0");
+    command.env("GST_PLUGIN_SYSTEM_PATH_1_0", plugins).env_remove("GST_PLUGIN_PATH");
+    command.env("GST_REGISTRY_1_0", keys.path("registry"));
+    command
+}
+
 /// A real process at the highest debug level, with every kind of key: its log and its output show none of them.
 #[test]
 fn no_log_shows_keys() {
@@ -102,7 +141,7 @@ fn no_log_shows_keys() {
         let path = |name: &str| keys.path(name).display().to_string();
         let line = format!(
             "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=32,height=24 \
-             ! chaosenc key-file={0} recipient-file={1} ! chaosdec key-file={0} \
+             ! chaosenc key-file={0} recipient-file={1} camera-key-file={5} ! chaosdec key-file={0} \
              ! chaosenc recipients={2} ! chaosdec identity-file={3} \
              ! chaosenc passphrase-file={4} ! chaosdec passphrase-file={4} ! fakesink silent=false",
             path("psk.key"),
@@ -110,13 +149,11 @@ fn no_log_shows_keys() {
             keys.text("recipients.txt"),
             path("cam.key"),
             path("passphrase"),
+            path("signing.key"),
         );
-        let output = Command::new("gst-launch-1.0")
+        let output = launch(&keys, &plugins)
             .arg("-v")
             .args(line.split_whitespace())
-            .env("GST_PLUGIN_SYSTEM_PATH_1_0", &plugins)
-            .env_remove("GST_PLUGIN_PATH")
-            .env("GST_REGISTRY_1_0", keys.path("registry"))
             .env("GST_DEBUG", "*:9")
             .env("GST_DEBUG_NO_COLOR", "1")
             .env("GST_DEBUG_FILE", keys.path("log"))
@@ -132,6 +169,48 @@ fn no_log_shows_keys() {
         assert!(log.windows(8).any(|window| window == b"chaosenc") && log.len() > 100_000, "the log is at work");
         secrets.assert_absent(&log, "log");
     });
+}
+
+/// A process whose application answers `request-key` with the bytes of the key, in its own process: at the highest debug
+/// level its log and its output do not show them.
+#[test]
+fn no_log_shows_an_answered_key() {
+    in_time(|| {
+        let keys = Keys::new();
+        let output = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "secrets::answering_process", "--ignored", "--nocapture"])
+            .env(FOLDER, keys.folder())
+            .env("GST_DEBUG", "*:9")
+            .env("GST_DEBUG_NO_COLOR", "1")
+            .env("GST_DEBUG_FILE", keys.path("log"))
+            .output()
+            .expect("runs");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+        let log = std::fs::read(keys.path("log")).expect("a log");
+        assert!(log.windows(8).any(|window| window == b"chaosdec") && log.len() > 10_000, "the log is at work");
+        let secrets = Secrets::of(&keys);
+        for (output, place) in [(&output.stdout, "output"), (&output.stderr, "errors"), (&log, "log")] {
+            secrets.assert_absent(output, place);
+        }
+    });
+}
+
+#[test]
+#[ignore = "another test runs it"]
+fn answering_process() {
+    init();
+    let folder = PathBuf::from(std::env::var_os(FOLDER).expect("a folder"));
+    let (key, _) = hex_key(&folder.join("psk.key"));
+    let rig = Rig::stopped("chaosenc ! chaosdec");
+    rig.element("chaosenc").set_property("key", glib::Bytes::from(&key));
+    rig.element("chaosdec").connect("request-key", false, move |_| {
+        Some(Some(gst::Structure::builder("answer").field("key", glib::Bytes::from(&key)).build()).to_value())
+    });
+    rig.pipeline().set_state(gst::State::Playing).expect("starts without a key: somebody answers");
+    let small = info("GRAY8", 64, 24);
+    let came = rig.run(stream(&caps(&small), frames(&small, 3)));
+    assert_eq!(buffers(&came).len(), 3);
 }
 
 fn which(program: &str) -> Option<PathBuf> {
