@@ -174,18 +174,33 @@ fn read(entry: &Entry) -> Reading {
     let reader = StreamReader::new(Arc::new(identities), ReaderPolicy::default());
     let mut checks = Checks { reader, reading: Reading::default() };
     let bytes = fs::read(folder().join(&entry.file)).expect("a file of the kit");
-    let (mut scanner, mut told) = (PacketScanner::default(), Vec::new());
-    let mut note = |_, found: Found| match found {
-        Found::Frame(header, packet) => told.push(Some((header, packet.to_vec()))),
-        Found::Rejected(_) | Found::BadIndex => told.push(None),
-        Found::Header(_) | Found::Index(_) => {}
+    let (mut scanner, mut told, mut reached, mut astray) = (PacketScanner::default(), Vec::new(), 0, 0);
+    // Bytes that belong to no packet, up to what begins like an index.
+    let stray = |reached: usize, next: usize| {
+        let between = &bytes[reached..next];
+        between.windows(8).position(|window| window == b"CVEILIDX").unwrap_or(between.len())
+    };
+    let mut note = |offset: Offset, found: Found| {
+        let len = match &found {
+            Found::Header(bytes) | Found::Index(bytes) | Found::Frame(_, bytes) => bytes.len(),
+            Found::Rejected(_) | Found::BadIndex => 0,
+        };
+        if len > 0 {
+            astray += stray(reached, offset as usize);
+            reached = offset as usize + len;
+        }
+        match found {
+            Found::Frame(header, packet) => told.push(Some((header, packet.to_vec()))),
+            Found::Rejected(_) => told.push(None),
+            Found::Header(_) | Found::Index(_) | Found::BadIndex => {}
+        }
     };
     // In pieces, so that one packet lies in several.
     for piece in bytes.chunks(111) {
         scanner.push(piece, &mut checks, &mut note);
     }
     scanner.finish(&mut checks, &mut note);
-    checks.reading.refused += scanner.skipped();
+    checks.reading.refused += (astray + stray(reached, bytes.len())) as u64;
     for found in told {
         match found {
             Some((header, packet)) => checks.take(&header, &packet),

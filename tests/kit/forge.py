@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from second_reader import age_writer, layout, writer  # noqa: E402
+from second_reader import age_writer, index, layout, writer  # noqa: E402
 from second_reader.key_files import read_identities, read_passphrase, read_pre_shared_key  # noqa: E402
 from second_reader.layout import AEAD_ONLY, AES_256_GCM, CHACHA20_POLY1305, HARDENED  # noqa: E402
 from second_reader.reader import Credentials, Reading, read  # noqa: E402
@@ -378,8 +378,35 @@ def replays():
     yield case("frame-again-hardened", "a frame comes again, profile hardened", data, ALL)
 
 
+def indexes():
+    """An index is a hint: one that does not verify is no damage where every frame is there, and hides none."""
+
+    def case(name: str, fault: str, data: bytes, expected: str = SUCCESS) -> Case:
+        return Case(name, fault, expected, data, ALL)
+
+    at = [len(HEADER_PACKET), len(HEADER_PACKET + ONE + TWO)]
+    told = index.Index(None, [(0, 0)], [(1, at[0], 0), (3, at[1], 2_000_000_000)])
+    salt, content = fixed("index"), index.pack_content(told)
+    sealed = index.seal(GOOD.keys, content, 0, salt)
+    yield case("sound-index", "none: an index at the end", whole(GOOD) + sealed)
+    yield case("sound-index-in-the-middle", "none: an index between frames", HEADER_PACKET + ONE + sealed + TWO + THREE + END)
+    yield case("index-flipped", "a bit of the index", whole(GOOD) + flip(sealed, layout.INDEX_HEADER))
+    yield case("index-cut", "the file ends within the index", whole(GOOD) + sealed[:-1])
+    fixed_part = put(sealed[: layout.INDEX_HEADER - 16], 12, b"\xff" * 4)
+    claimed = fixed_part + GOOD.keys.index_mac(fixed_part) + sealed[layout.INDEX_HEADER :]
+    yield case("index-2-32", "an index of 2^32 - 1 bytes", whole(GOOD) + claimed)
+    header = sealed[: layout.INDEX_HEADER]
+    data = HEADER_PACKET + ONE + header + TWO + THREE + END
+    yield case("index-header-in-the-middle", "the header of an index between frames", data)
+    other = index.seal(Stream(stream_id=fixed("another stream id", 16)).keys, content, 0, salt)
+    yield case("index-of-another", "an index of another stream", whole(GOOD) + other)
+    disordered = index.pack_content(index.Index(None, [(0, 0)], [(3, at[1], 2_000_000_000), (1, at[0], 0)]))
+    yield case("index-out-of-order", "an index whose points are out of order", whole(GOOD) + index.seal(GOOD.keys, disordered, 0, salt))
+    yield case("index-without-end", "no end record before the index", HEADER_PACKET + ONE + TWO + THREE + sealed, TRUNCATED)
+
+
 def all_cases() -> list[Case]:
-    made = [case for make in (sound, locked, headers, packets, ends, replays) for case in make()]
+    made = [case for make in (sound, locked, headers, packets, ends, replays, indexes) for case in make()]
     assert len({case.name for case in made}) == len(made)
     return made
 

@@ -384,11 +384,8 @@ def _read_index(reading: Reading, data: bytes, at: int) -> int:
     length = packet_length(data, at, stream.keys)
     if at + length > len(data):
         raise Truncated("index")
-    try:
-        stream.index = open_index(data[at : at + length], stream.keys)
-    except FormatError:
-        # Its header told how long it is: nothing else is lost with it.
-        reading.bad_index_bytes += length
+    # Only all of it tells where it ends: its header may have been copied to where frames stand.
+    stream.index = open_index(data[at : at + length], stream.keys)
     return length
 
 
