@@ -37,6 +37,7 @@ main() {
     take_turns
     for target in "${targets[@]}"; do
         keep "$target"
+        on_other_backends "$target"
     done
     record
     report
@@ -109,6 +110,16 @@ keep() {
     ASAN_OPTIONS=detect_leaks=0 "$work/bin/$target" -set_cover_merge=1 "$kept" "$work/$target/inputs" -rss_limit_mb=2048 -timeout=20 \
         -max_len="$(longest "$target")" >"$work/$target/merge.log" 2>&1 || fail "the inputs of $target do not merge"
     rm -rf "fuzz/corpus/$target" && mkdir -p fuzz/corpus && cp -r "$kept" "fuzz/corpus/$target"
+}
+
+# The fuzzers run the fastest code of the processor; the sanitizer looks at what the others make of the kept inputs.
+on_other_backends() {
+    local target=$1 backend
+    for backend in avx2 portable; do
+        CHAOSVEIL_BACKEND=$backend ASAN_OPTIONS=detect_leaks=0 "$work/bin/$target" "fuzz/corpus/$target" -runs=0 \
+            -artifact_prefix="$work/$target/broken/" -max_len="$(longest "$target")" >"$work/$target/$backend.log" 2>&1 ||
+            say "$target: an input breaks a promise on the backend $backend: $work/$target/$backend.log"
+    done
 }
 
 record() {

@@ -2,15 +2,17 @@
 # Runs chaosenc and chaosdec in gst-launch under valgrind: packets and cipher pictures of every profile, and damage between
 # them. Exit codes: 0 nothing found, 1 an error in a stack that has our plugin in it, 2 usage.
 #
-#   --frames N    of 64 x 48 pixels (5)
+#   --frames N          of 64 x 48 pixels (5)
+#   --results FOLDER    where memcheck-NAME.json goes (benches/results)
+#   --name NAME         of the machine (ARCH)
 
 . "$(dirname "$0")/../pipelines/common.sh"
-option=([frames]=5 [keys]="")
+option=([frames]=5 [keys]="" [results]=$repository/benches/results [name]=$(uname -m))
 parse_options "$@"
 
 main() {
     prepare
-    command -v valgrind >/dev/null || install_packages valgrind
+    { command -v valgrind && command -v jq; } >/dev/null || install_packages valgrind jq
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     chaosveil keygen --preshared -o "$folder/psk.key" 2>/dev/null
@@ -30,6 +32,7 @@ END
         done
     done
     check "hardened, damaged packets" output=packets profile=hardened ! chaosfault flip=0.3 truncate=0.2 duplicate=0.2 seed=1
+    record
     [[ $found == no ]] || fail "valgrind found errors in the plugin"
     say "valgrind found nothing in the plugin"
 }
@@ -49,11 +52,24 @@ check() {
     local ours
     ours=$(awk '/<error>/ { error = "" } { error = error $0 "\n" }
         /<\/error>/ && error ~ /libgstchaosveil/ { print error }' "$log")
-    say "$name: $(grep -c '<error>' "$log" || true) errors, $(grep -c '<error>' <<<"$ours" || true) with the plugin in the stack"
+    local errors=$(($(grep -c '<error>' "$log" || true))) in_plugin=$(($(grep -c '<error>' <<<"$ours" || true)))
+    say "$name: $errors errors, $in_plugin with the plugin in the stack"
+    jq -nc --arg pipeline "$name" --argjson errors $errors --argjson errors_with_the_plugin $in_plugin '$ARGS.named' \
+        >>"$folder/figures"
     [[ -z $ours ]] || {
         grep -E '<(what|text|fn)>' <<<"$ours" >&2
         found=yes
     }
+}
+
+record() {
+    local commit results=${option[results]}/memcheck-${option[name]}.json
+    commit=$(git -C "$repository" rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+    jq -s --arg commit "$commit" --arg machine "$(sed -n 's/^model name[^:]*: //p;T;q' /proc/cpuinfo)" \
+        --arg valgrind "$(valgrind --version)" --argjson frames "${option[frames]}" \
+        '{command: "tests/memcheck.sh", machine: $machine, commit: $commit, valgrind: $valgrind, frames: $frames,
+          pipelines: .}' "$folder/figures" >"$results"
+    say "Written: $results"
 }
 
 main

@@ -111,6 +111,9 @@ fn from_any_byte_the_first_picture_comes_within_a_header_interval() {
         );
         assert_eq!(told, caps());
         waits.push(wait);
+        if (waits.len() as u64 * 10).is_multiple_of(joins) {
+            println!("late-join: {} of {joins}", waits.len());
+        }
     }
     waits.sort();
     let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);

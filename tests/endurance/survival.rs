@@ -73,6 +73,7 @@ fn nothing_wrong_comes_through_a_bad_line() {
             let row = run(&material, fault, settings, frames);
             let is_ours = material.encrypter.starts_with("chaosenc");
             assert!(!is_ours || (row["wrong"] == 0 && row["error"].is_null()), "{row}");
+            println!("survival: {row}");
             rows.push(row);
         }
     }
