@@ -20,7 +20,7 @@ use super::{
 const CHUNK_BYTES: usize = 1 << 18;
 /// Chunks in flight: enough to keep a disk busy while one is worked on.
 const CHUNKS: usize = 4;
-/// How long a reader waits before it looks whether it shall stop.
+/// How long a reader waits before it says that nothing comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Some bytes; none at all are the end.
@@ -92,7 +92,8 @@ impl ByteSource {
         });
     }
 
-    /// A reader that fails when `stop` says so: what comes next will not be read.
+    /// A reader that fails when `stop` says so: what comes next will not be read. Where nothing comes for a moment it says
+    /// [`io::ErrorKind::WouldBlock`].
     pub fn reader(self, stop: impl Fn() -> bool) -> impl Read {
         Chunks { source: self, at_hand: VecDeque::new(), ended: false, stop }
     }
@@ -152,7 +153,7 @@ impl<F: Fn() -> bool> Read for Chunks<F> {
                     self.at_hand = chunk?.into();
                     self.ended = self.at_hand.is_empty();
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::WouldBlock.into()),
                 Err(RecvTimeoutError::Disconnected) => return Err(stopped()),
             }
         }
@@ -167,9 +168,15 @@ mod tests {
     #[test]
     fn everything_comes_through_in_order() {
         let bytes: Vec<u8> = (0..3 * CHUNK_BYTES + 7).map(|i| (i % 251) as u8).collect();
-        let mut read = Vec::new();
-        let source = ByteSource::of_read(io::Cursor::new(bytes.clone()));
-        source.reader(|| false).read_to_end(&mut read).expect("memory can be read");
+        let mut reader = ByteSource::of_read(io::Cursor::new(bytes.clone())).reader(|| false);
+        let (mut read, mut piece) = (Vec::new(), [0; 5000]);
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(len) => read.extend_from_slice(&piece[..len]),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
         assert!(read == bytes);
     }
 

@@ -17,6 +17,8 @@ pub trait PacketReader: Verifier {
     fn header(&mut self, bytes: &[u8]);
     /// A frame packet whose header [`Verifier::frame_header`] has let pass. Tells whether it is intact.
     fn frame(&mut self, offset: Offset, header: FrameHeader, packet: &[u8]) -> bool;
+    /// Nothing comes at the moment.
+    fn idle(&mut self) {}
 }
 
 /// The bytes of a packet file.
@@ -67,6 +69,10 @@ pub fn read_packets(mut source: impl Read, at: Offset, reader: &mut impl PacketR
             Ok(0) => break Ok(()),
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                reader.borrow_mut().idle();
+                continue;
+            }
             Err(error) => break Err(error),
         };
         read_bytes += len as u64;

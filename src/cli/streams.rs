@@ -23,6 +23,8 @@ pub trait StreamHandler {
     fn header(&mut self, stream: &mut Stream, bytes: &[u8]);
     /// A frame packet at some offset of the file. Tells whether it is intact, as far as is known by then.
     fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool;
+    /// Nothing comes at the moment.
+    fn idle(&mut self) {}
 }
 
 /// Takes every frame that has verified, in the order of the file.
@@ -317,6 +319,10 @@ impl<H: StreamHandler> PacketReader for Streams<'_, H> {
     fn frame(&mut self, offset: Offset, header: FrameHeader, packet: &[u8]) -> bool {
         let Some(stream) = self.streams.get_mut(&header.stream_id) else { return false };
         self.handler.frame(stream, offset, &header, packet)
+    }
+
+    fn idle(&mut self) {
+        self.handler.idle();
     }
 }
 

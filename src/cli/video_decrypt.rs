@@ -382,7 +382,7 @@ impl<'a> Router<'a> {
         Ok(())
     }
 
-    /// Waits while much waits already, unless a decrypter has nothing to do: the muxer may be waiting for just that.
+    /// Lets the pipeline go on, and waits while much waits already, unless a decrypter has nothing to do: the muxer may be waiting for just that.
     fn wait_for_room(&mut self) -> Result<(), Failure> {
         loop {
             let news = self.graph.news_at_hand()?;
@@ -479,5 +479,10 @@ impl StreamHandler for Router<'_> {
         }
         let place = Some((header.counter, offset..offset + packet.len() as u64));
         self.route(stream.id(), packet, place, header.kind == Kind::End)
+    }
+
+    fn idle(&mut self) {
+        let done = self.wait_for_room();
+        self.note_failure(done);
     }
 }

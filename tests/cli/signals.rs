@@ -50,21 +50,13 @@ fn play_into(mut socket: TcpStream) -> Playing {
 
 /// A sender that gives each that connects the same bytes, and then nothing more, but stays.
 fn silent_after(content: Vec<u8>) -> String {
-    silent_after_all(vec![content])
-}
-
-/// The same in pieces, one after the other.
-fn silent_after_all(pieces: Vec<Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = format!("tcp://{}", listener.local_addr().expect("bound"));
     thread::spawn(move || {
         let mut kept: Vec<TcpStream> = Vec::new();
         for mut socket in listener.incoming().flatten() {
-            for piece in &pieces {
-                // A receiver that has gone does not matter.
-                let _ = socket.write_all(piece);
-                thread::sleep(Duration::from_millis(20));
-            }
+            // A receiver that has gone does not matter.
+            let _ = socket.write_all(&content);
             kept.push(socket);
         }
     });
@@ -188,9 +180,9 @@ fn a_track_that_has_ended_holds_back_no_other() {
     let video = packets.iter().filter(|packet| packet.kind == Kind::Frame).next_back().expect("frames").stream;
     let (mut video, sound): (Vec<_>, Vec<_>) = packets.into_iter().partition(|packet| packet.stream == video);
     assert_eq!(video.pop().map(|packet| packet.kind), Some(Kind::End));
-    let sent = sound.into_iter().chain(video).map(|packet| bytes[packet.range].to_vec()).collect();
+    let sent = sound.into_iter().chain(video).flat_map(|packet| bytes[packet.range].to_vec()).collect();
     let (output, partial) = (place.path("back.mkv"), place.path("back.mkv.partial"));
-    let mut running = start(&place, place.decrypt(silent_after_all(sent).as_ref(), &output));
+    let mut running = start(&place, place.decrypt(silent_after(sent).as_ref(), &output));
     let written = || fs::read(&partial).unwrap_or_default();
     running.wait_for("a late picture", || written().windows(late.bytes.len()).any(|bytes| bytes == late.bytes));
 }
