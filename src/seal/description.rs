@@ -19,8 +19,9 @@ pub struct Description {
     pub segment: Option<Segment>,
 }
 
-/// A time segment as in `GstSegment`; times in nanoseconds.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A time segment as in `GstSegment`; times in nanoseconds. Equal is what is written the same: a rate that is no number is
+/// equal to itself.
+#[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the fields are GstSegment's, documented there")]
 pub struct Segment {
     pub flags: u32,
@@ -33,6 +34,17 @@ pub struct Segment {
     pub time: Option<u64>,
     pub position: Option<u64>,
     pub duration: Option<u64>,
+}
+
+impl PartialEq for Segment {
+    fn eq(&self, other: &Segment) -> bool {
+        let written = |segment: &Segment| {
+            let mut bytes = Vec::new();
+            segment.encode(&mut bytes);
+            bytes
+        };
+        written(self) == written(other)
+    }
 }
 
 /// GstFormat's number of time.
@@ -112,6 +124,14 @@ impl Segment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Or a stream could not be told once more what it was told before.
+    #[test]
+    fn a_rate_that_is_no_number_is_the_same_again() {
+        let segment = |rate| Segment { rate, ..Segment::default() };
+        assert_eq!(segment(f64::NAN), segment(f64::NAN));
+        assert_ne!(segment(f64::NAN), segment(1.0));
+    }
 
     #[test]
     fn survives_the_trip() {
