@@ -25,8 +25,8 @@ def stream_header():
     yield EVEN + bytes.fromhex(VECTORS["key_groups"]["stream"])
     yield EVEN + bytes.fromhex(VECTORS["key_groups"]["wrong_root_stream_header"])
     description = bytes.fromhex(STREAMS[0]["packets"][3]["description"])
-    camera_and_numbers = [bytes([how]) + struct.pack("<H", epoch) for how in (0, 1, 5) for epoch in (0, 3)]
-    camera_and_numbers.append(bytes([3]) + struct.pack("<HIII", 1, 1, 96, 0))
+    camera_and_numbers = [bytes([how, epoch]) for how in (0, 1, 5) for epoch in (0, 3, 5)]
+    camera_and_numbers.append(bytes([3, 1]) + struct.pack("<III", 1, 96, 0))
     yield from (ODD + b"\0" + numbers + description for numbers in camera_and_numbers)
     groups = [bytes([group["type"]]) + counted(bytes.fromhex(group["bytes"])[:255]) for group in groups_of_all_types()]
     yield ODD + bytes([len(groups)]) + b"".join(groups) + camera_and_numbers[0] + description

@@ -1,4 +1,5 @@
-//! Mutants of genuine streams, in one epoch and in several, and of pictures: every single bit flipped, and as many random ones as `ENDURANCE_MUTANTS` says.
+//! Mutants of genuine streams, in one epoch and in several, and of pictures: every single bit flipped, and as many random
+//! ones as `ENDURANCE_MUTANTS` says.
 //!
 //! A mutant is accepted wrongly if a frame comes out of it whose bytes, record, counter or kind were not sealed so, or
 //! twice, or out of order, or if an opening that fails leaves bytes behind: `judge` panics then. `tests/endurance.sh --only mutants`

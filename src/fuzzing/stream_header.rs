@@ -47,7 +47,7 @@ fn as_it_came(bytes: &[u8]) {
     }
 }
 
-/// `u8 number of groups | for each u8 type, u8 length, bytes | u8 how | u16 epoch | 12 bytes of TAIL if told so | description`:
+/// `u8 number of groups | for each u8 type, u8 length, bytes | u8 how | u8 epoch | 12 bytes of TAIL if told so | description`:
 /// after a key group of the reader's own come those, and the description is sealed in that epoch, signed or not. Tells
 /// whether the reader opens it.
 fn opens_sealed(program: &mut Program) -> bool {
@@ -61,11 +61,15 @@ fn opens_sealed(program: &mut Program) -> bool {
     head[12..16].copy_from_slice(&(40 + packed.len() as u32).to_le_bytes());
     head[36..38].copy_from_slice(&(groups.len() as u16).to_le_bytes());
     head.extend_from_slice(&packed);
-    let (how, epoch) = (program.byte(), program.u16() as u32 % MOST_EPOCH);
+    let (how, epoch) = (program.byte(), EPOCHS[usize::from(program.byte()) % EPOCHS.len()]);
     let [is_signed, claims_otherwise, is_to_be_signed] = [1, 2, 4].map(|bit| how & bit != 0);
     let signature_len = if is_signed { SIGNATURE_BYTES as u32 } else { 0 };
     let truth: [u8; 12] = [epoch, signature_len, 0].map(u32::to_le_bytes).concat().try_into().expect("12 bytes");
-    let claims = if claims_otherwise { truth.map(|_| program.byte()) } else { truth };
+    let mut claims = if claims_otherwise { truth.map(|_| program.byte()) } else { truth };
+    let claimed = u32::from_le_bytes(*claims.first_chunk().expect("four of them"));
+    if claimed <= limits::EPOCHS && !EPOCHS.contains(&claimed) {
+        claims[..4].copy_from_slice(&EPOCHS[claimed as usize % EPOCHS.len()].to_le_bytes());
+    }
     let plaintext = program.rest();
     let (profile, aead) = (own.profile().expect("genuine"), own.aead().expect("genuine"));
     let keys = StreamKeys::derive(&Secret::new(genuine.root), &head, own.stream_id(), profile, aead);
@@ -80,9 +84,7 @@ fn opens_sealed(program: &mut Program) -> bool {
             assert!(is_signed || session.camera().is_none(), "a signature that the camera did not make");
             assert!(session.camera().is_some() || !is_to_be_signed, "an unsigned stream where a camera was named");
             let opened = session.description(0, epoch).expect("told, in its epoch");
-            let description = Description::decode(plaintext).expect("it was taken");
-            assert!(*opened == description, "another description than was sealed");
-            assert!(description.encode() == plaintext, "a description that is written otherwise than it was read");
+            assert!(opened.encode() == plaintext, "another description than was sealed");
             true
         }
     }
@@ -111,8 +113,9 @@ fn seal(
     [head, &fixed, &sealed, &tag].concat()
 }
 
-/// A few of them are as far as a reader goes only so many times a minute.
-const MOST_EPOCH: u32 = 4100;
+/// Some of the first; some where a reader remembers what is on the way; and one beyond those that it goes to at any time. All
+/// that it may go to would take seconds under a sanitizer.
+const EPOCHS: [u32; 8] = [0, 1, 2, 3, 1023, 1024, 1025, 4097];
 
 /// Public key and signature.
 const SIGNATURE_BYTES: usize = 32 + 64;
@@ -155,8 +158,8 @@ mod tests {
     #[test]
     fn what_is_signed_and_sealed_so_opens() {
         let description = Description { tracks: 1, caps: "x/y".into(), ..Description::default() }.encode();
-        let opens = |how: u8, epoch: u16, claims: &[u8]| {
-            let program = [&[0, how][..], &epoch.to_le_bytes(), claims, &description].concat();
+        let opens = |how: u8, epoch: u8, claims: &[u8]| {
+            let program = [&[0, how, epoch][..], claims, &description].concat();
             opens_sealed(&mut Program(&program))
         };
         let claims =
