@@ -113,7 +113,7 @@ impl CommonSettings {
     /// The pre-shared key that was set from code.
     ///
     /// # Errors
-    /// [`Error::KeyLength`] if it has another length than 32 bytes, [`Error::KeyOnCommandLine`] if it was not.
+    /// [`Error::KeyLength`] if it has another length than 32 bytes, [`Error::KeyOnCommandLine`] if it stands on the command line.
     pub fn preshared(&self) -> Result<Option<Secret>> {
         let key = self.key.clone().transpose().map_err(Error::KeyLength)?;
         match key.as_ref().is_some_and(stands_on_the_command_line) {
@@ -169,11 +169,13 @@ impl CommonSettings {
     }
 }
 
-/// Whether a launch line has set the key: GStreamer takes bytes there in base64. Where there is no /proc it is not known.
+/// Whether a launch line has set the key: GStreamer takes bytes there in base64, and passes over all that is none. Where
+/// there is no /proc it is not known.
 fn stands_on_the_command_line(key: &Secret) -> bool {
-    let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-    let mut words = line.split(|byte| b"\0 \"'=".contains(byte)).filter_map(|word| std::str::from_utf8(word).ok());
-    words.any(|word| word.len() == 43 && glib::base64_decode(&format!("{word}="))[..] == key.bytes()[..])
+    let mut line = String::from_utf8_lossy(&std::fs::read("/proc/self/cmdline").unwrap_or_default()).into_owned();
+    line.retain(|letter| letter.is_ascii_alphanumeric() || "+/".contains(letter));
+    let decoded = |start: usize| glib::base64_decode(&format!("{}=", &line[start..start + 43]));
+    (0..(line.len() + 1).saturating_sub(43)).any(|start| decoded(start)[..] == key.bytes()[..])
 }
 
 /// A parameter that names a file.

@@ -58,9 +58,15 @@ fn fail_keys_on_a_launch_line() {
         let text = glib::base64_encode(&key);
         let unpadded = text.trim_end_matches('=');
         for factory in ["chaosenc", "chaosdec"] {
-            for setting in [format!("key={text}"), format!("key=\"{text}\"")] {
-                let ran =
-                    launch(&keys, &plugins).args(["videotestsrc", "!", factory, &setting, "!", "fakesink"]).output();
+            for setting in [
+                format!("key={text}"),
+                format!("key=\"{text}\""),
+                format!("key=\\{text}"),
+                format!("key={}-{}", &text[..20], &text[20..]),
+            ] {
+                let ran = launch(&keys, &plugins)
+                    .args(["videotestsrc", "num-buffers=1", "!", factory, &setting, "!", "fakesink"])
+                    .output();
                 let ran = ran.expect("runs");
                 let said = String::from_utf8_lossy(&ran.stderr);
                 assert!(!ran.status.success(), "{factory} {setting}");
