@@ -104,6 +104,14 @@ fn stopped() -> io::Error {
     io::Error::other("reading has been stopped")
 }
 
+/// A source that would block is one that cannot be read, and not one from which nothing comes at the moment.
+fn of_the_source(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::other(error),
+        _ => error,
+    }
+}
+
 /// Reads once; false when there is no more to do.
 fn send_chunk(source: &mut impl Read, sender: &Sender<Chunk>) -> bool {
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -150,7 +158,7 @@ impl<F: Fn() -> bool> Read for Chunks<F> {
             match self.source.chunks.recv_timeout(PATIENCE) {
                 _ if (self.stop)() => return Err(stopped()),
                 Ok(chunk) => {
-                    self.at_hand = chunk?.into();
+                    self.at_hand = chunk.map_err(of_the_source)?.into();
                     self.ended = self.at_hand.is_empty();
                 }
                 Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::WouldBlock.into()),
@@ -184,6 +192,7 @@ mod tests {
     fn waiting_can_be_interrupted() {
         let (silent, _never_written) = std::os::unix::net::UnixStream::pair().expect("sockets");
         let mut stopped = ByteSource::of_read(silent).reader(|| true);
-        stopped.read(&mut [0; 8]).expect_err("no end, which would pass for that of the source");
+        let error = stopped.read(&mut [0; 8]).expect_err("no end, which would pass for that of the source");
+        assert_eq!(error.kind(), io::ErrorKind::Other, "not that nothing comes at the moment");
     }
 }

@@ -17,8 +17,10 @@ pub trait PacketReader: Verifier {
     fn header(&mut self, bytes: &[u8]);
     /// A frame packet whose header [`Verifier::frame_header`] has let pass. Tells whether it is intact.
     fn frame(&mut self, offset: Offset, header: FrameHeader, packet: &[u8]) -> bool;
-    /// Nothing comes at the moment.
-    fn idle(&mut self) {}
+    /// Nothing comes at the moment. Tells whether it goes on then.
+    fn idle(&mut self) -> bool {
+        false
+    }
 }
 
 /// The bytes of a packet file.
@@ -69,10 +71,7 @@ pub fn read_packets(mut source: impl Read, at: Offset, reader: &mut impl PacketR
             Ok(0) => break Ok(()),
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                reader.borrow_mut().idle();
-                continue;
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && reader.borrow_mut().idle() => continue,
             Err(error) => break Err(error),
         };
         read_bytes += len as u64;

@@ -23,8 +23,10 @@ pub trait StreamHandler {
     fn header(&mut self, stream: &mut Stream, bytes: &[u8]);
     /// A frame packet at some offset of the file. Tells whether it is intact, as far as is known by then.
     fn frame(&mut self, stream: &mut Stream, offset: Offset, header: &FrameHeader, packet: &[u8]) -> bool;
-    /// Nothing comes at the moment.
-    fn idle(&mut self) {}
+    /// Nothing comes at the moment. Tells whether it goes on then.
+    fn idle(&mut self) -> bool {
+        false
+    }
 }
 
 /// Takes every frame that has verified, in the order of the file.
@@ -321,8 +323,8 @@ impl<H: StreamHandler> PacketReader for Streams<'_, H> {
         self.handler.frame(stream, offset, &header, packet)
     }
 
-    fn idle(&mut self) {
-        self.handler.idle();
+    fn idle(&mut self) -> bool {
+        self.handler.idle()
     }
 }
 

@@ -382,12 +382,16 @@ impl<'a> Router<'a> {
         Ok(())
     }
 
-    /// Lets the pipeline go on, and waits while much waits already, unless a decrypter has nothing to do: the muxer may be waiting for just that.
+    /// Lets the pipeline go on, and waits while much waits already, unless a decrypter has nothing to do: the muxer may be
+    /// waiting for just that.
     fn wait_for_room(&mut self) -> Result<(), Failure> {
         loop {
-            let news = self.graph.news_at_hand()?;
+            let mut news = self.graph.news_at_hand()?;
             let quiet = matches!(news, News::Quiet);
-            self.hear(&news);
+            while !matches!(news, News::Quiet) {
+                self.hear(&news);
+                news = self.graph.news_at_hand()?;
+            }
             self.progress.show_bytes(self.read, self.job.bytes);
             self.check_times()?;
             self.connect_if_ready(false)?;
@@ -481,8 +485,9 @@ impl StreamHandler for Router<'_> {
         self.route(stream.id(), packet, place, header.kind == Kind::End)
     }
 
-    fn idle(&mut self) {
+    fn idle(&mut self) -> bool {
         let done = self.wait_for_room();
         self.note_failure(done);
+        true
     }
 }

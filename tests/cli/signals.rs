@@ -177,7 +177,7 @@ fn a_track_that_has_ended_holds_back_no_other() {
     let late =
         clips::tracks(&clip).into_iter().find(|track| track.media == "image/jpeg").expect("video").frames.remove(30);
     // The video's last packet is the one that is not sent.
-    let video = packets.iter().filter(|packet| packet.kind == Kind::Frame).next_back().expect("frames").stream;
+    let video = packets.iter().rfind(|packet| packet.kind == Kind::Frame).expect("frames").stream;
     let (mut video, sound): (Vec<_>, Vec<_>) = packets.into_iter().partition(|packet| packet.stream == video);
     assert_eq!(video.pop().map(|packet| packet.kind), Some(Kind::End));
     let sent = sound.into_iter().chain(video).flat_map(|packet| bytes[packet.range].to_vec()).collect();
