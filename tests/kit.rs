@@ -177,7 +177,7 @@ fn read(entry: &Entry) -> Reading {
     let (mut scanner, mut told, mut reached, mut astray) = (PacketScanner::default(), Vec::new(), 0, 0);
     // Bytes that belong to no packet, up to what begins like an index.
     let stray = |reached: usize, next: usize| {
-        let between = &bytes[reached..next];
+        let between = bytes.get(reached..next).unwrap_or_default();
         between.windows(8).position(|window| window == b"CVEILIDX").unwrap_or(between.len())
     };
     let mut note = |offset: Offset, found: Found| {
@@ -187,12 +187,10 @@ fn read(entry: &Entry) -> Reading {
         };
         if len > 0 {
             astray += stray(reached, offset as usize);
-            reached = offset as usize + len;
+            reached = reached.max(offset as usize + len);
         }
-        match found {
-            Found::Frame(header, packet) => told.push(Some((header, packet.to_vec()))),
-            Found::Rejected(_) => told.push(None),
-            Found::Header(_) | Found::Index(_) | Found::BadIndex => {}
+        if let Found::Frame(header, packet) = found {
+            told.push((header, packet.to_vec()));
         }
     };
     // In pieces, so that one packet lies in several.
@@ -201,11 +199,8 @@ fn read(entry: &Entry) -> Reading {
     }
     scanner.finish(&mut checks, &mut note);
     checks.reading.refused += (astray + stray(reached, bytes.len())) as u64;
-    for found in told {
-        match found {
-            Some((header, packet)) => checks.take(&header, &packet),
-            None => checks.reading.refused += 1,
-        }
+    for (header, packet) in told {
+        checks.take(&header, &packet);
     }
     checks.reading.tracks = checks.reader.newest_description().map_or(0, |description| description.tracks);
     checks.reading
@@ -260,6 +255,10 @@ impl Verifier for Checks {
 
     fn index_header(&mut self, bytes: &[u8; INDEX_HEADER_BYTES]) -> Result<IndexHeader> {
         self.reader.index_header(bytes)
+    }
+
+    fn opens_index(&mut self, packet: &[u8]) -> bool {
+        Index::open(packet, &self.reader.keys().expect("its header has verified")).is_ok()
     }
 
     fn opens(&mut self, packet: &[u8]) -> bool {

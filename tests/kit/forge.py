@@ -398,6 +398,8 @@ def indexes():
     header = sealed[: layout.INDEX_HEADER]
     data = HEADER_PACKET + ONE + header + TWO + THREE + END
     yield case("index-header-in-the-middle", "the header of an index between frames", data)
+    data = HEADER_PACKET + ONE + header + flip(TWO, 20) + TWO + THREE + END
+    yield case("index-before-a-forged-frame", "the header of an index, and a frame whose header does not verify", data)
     other = index.seal(Stream(stream_id=fixed("another stream id", 16)).keys, content, 0, salt)
     yield case("index-of-another", "an index of another stream", whole(GOOD) + other)
     disordered = index.pack_content(index.Index(None, [(0, 0)], [(3, at[1], 2_000_000_000), (1, at[0], 0)]))
