@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The long forms of tests/endurance, tests/bounded, tests/nonces, tests/soak and src/fuzzing/mutants.rs, which CI runs for seconds: figures
-# go to benches/results, one TEST-NAME.json for each. Each part prints how far it is, and fails if a count is off or a frame
-# is wrong.
+# The long forms of tests/endurance, tests/nonces, tests/soak and src/fuzzing/mutants.rs, which CI runs for seconds, and
+# tests/bounded, which is always the same: figures go to benches/results, one TEST-NAME.json for each. Each part prints how
+# far it is, and fails if a count is off or a frame is wrong.
 #
 #   --only LIST             some of: traces,elements,late-join,new-caps,nonces,survival,excerpt,bounded,
 #                           mutants,soak (all)
 #   --trace-frames N (1000000)    of each trace        --element-frames N (100000)  of each through elements
 #   --joins N (1000)              late joins           --changes N (1000)           of caps in one stream
 #   --cycles N (100000)           kills and restarts   --survival-frames N (300)    of each line of the table
-#   --excerpt-seconds N (3600)    of the recording of which parts are decrypted
+#   --excerpt-seconds N (3600)    of the recording of which parts are decrypted, 60 at least
 #   --mutants N (10000000)        of streams, and a tenth of it of cipher pictures
 #   --frames N (2600000)          of the soak: a day at 30 frames a second
 #   --size WxH (640x480)          of the soak's frames, GRAY8

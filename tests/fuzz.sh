@@ -116,8 +116,10 @@ keep() {
 on_other_backends() {
     local target=$1 backend
     for backend in avx2 portable; do
+        [[ $backend == portable ]] || grep -qw "$backend" /proc/cpuinfo || continue
         CHAOSVEIL_BACKEND=$backend ASAN_OPTIONS=detect_leaks=0 "$work/bin/$target" "fuzz/corpus/$target" -runs=0 \
-            -artifact_prefix="$work/$target/broken/" -max_len="$(longest "$target")" >"$work/$target/$backend.log" 2>&1 ||
+            -artifact_prefix="$work/$target/broken/" -malloc_limit_mb=64 -rss_limit_mb=2048 -timeout=20 \
+            -max_len="$(longest "$target")" >"$work/$target/$backend.log" 2>&1 ||
             say "$target: an input breaks a promise on the backend $backend: $work/$target/$backend.log"
     done
 }

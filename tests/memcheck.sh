@@ -65,6 +65,8 @@ check() {
 record() {
     local commit results=${option[results]}/memcheck-${option[name]}.json
     commit=$(git -C "$repository" rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+    [[ -z $(git -C "$repository" status --porcelain --untracked-files=no 2>/dev/null) ]] || commit+=+
+    mkdir -p "${option[results]}"
     jq -s --arg commit "$commit" --arg machine "$(sed -n 's/^model name[^:]*: //p;T;q' /proc/cpuinfo)" \
         --arg valgrind "$(valgrind --version)" --argjson frames "${option[frames]}" \
         '{command: "tests/memcheck.sh", machine: $machine, commit: $commit, valgrind: $valgrind, frames: $frames,

@@ -66,7 +66,7 @@ fn content(buffer: &gst::BufferRef, caps: &gst::CapsRef) -> Vec<u8> {
 }
 
 const FRAMES_EACH: u64 = 3;
-/// Every other new key comes with new caps, where keys change.
+/// Where keys change, every third new key comes with new caps.
 const FRAMES_A_KEY: u64 = 2;
 
 #[test]
@@ -102,7 +102,7 @@ fn caps_and_keys_change_again_and_again_and_no_frame_is_lost() {
         let counts = line.stats("chaosdec", ["lost", "reordered", "replayed", "rejected", "panics", "dropped"]);
         assert_eq!(counts, [0; 6], "{settings}");
         [rekeys] = line.stats("chaosdec", ["epoch"]);
-        assert_eq!(rekeys, if frames_a_key > 0 { (frames - 1) / frames_a_key } else { 0 }, "{settings}");
+        assert_eq!(rekeys, (frames - 1).checked_div(frames_a_key).unwrap_or(0), "{settings}");
         println!("new-caps: {changes} new caps and {rekeys} new keys, {settings}");
     }
     let figures = json!({ "changes": changes, "rekeys": rekeys, "frames": frames, "lost": 0, "wrong_frames": 0 });
