@@ -13,10 +13,7 @@ use super::{
 };
 use crate::{
     Error,
-    seal::{
-        CameraId, Description, Identities, Profile, RawStreamHeader, ReaderPolicy, Secret, StreamKeys, StreamReader,
-        limits,
-    },
+    seal::{CameraId, Identities, Profile, RawStreamHeader, ReaderPolicy, Secret, StreamKeys, StreamReader, limits},
 };
 
 /// `u8 which | ...`: the bytes of a header where `which` is even, else parts of one that the key is known of.
@@ -153,6 +150,7 @@ fn reader(is_to_be_signed: bool) -> StreamReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seal::Description;
 
     /// Nor would the promises be tried if none did.
     #[test]
