@@ -36,8 +36,10 @@ pub struct Identities {
 /// What came of key groups.
 #[derive(Default)]
 struct Tried {
-    /// By the hash of kind and content, the oldest first.
-    groups: VecDeque<(blake3::Hash, Result<Option<Secret>, Refusal>)>,
+    /// Of age recipients.
+    recipients: Groups,
+    /// Of passphrases. On their own, so that groups which cost next to nothing do not put out what scrypt was run for.
+    passphrases: Groups,
     /// When passphrases did not fit.
     misfits: VecDeque<Instant>,
     /// When headers of far epochs did not open.
@@ -46,8 +48,13 @@ struct Tried {
     far: VecDeque<(blake3::Hash, Arc<StreamKeys>)>,
 }
 
-/// Key groups remembered.
-const GROUPS_REMEMBERED: usize = 256;
+/// By the hash of a group's content, the oldest first.
+type Groups = VecDeque<(blake3::Hash, Result<Option<Secret>, Refusal>)>;
+
+/// Groups of age recipients remembered.
+const RECIPIENTS_REMEMBERED: usize = 256;
+/// Passphrase groups remembered: each takes some 100 bytes here and has taken most of a second.
+const PASSPHRASES_REMEMBERED: usize = 4096;
 /// Passphrases that may fail to fit in [`MISFITS_TIME`]: each costs up to a gigabyte and seconds.
 const MISFITS: usize = 8;
 /// Epochs that cost a reader next to nothing.
@@ -208,17 +215,22 @@ impl Identities {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Identities::unwrap`], remembered but for pre-shared keys, which cost nothing.
+    /// As [`Identities::unwrap`], remembered but for groups that cost nothing.
     fn unwrap_once(&self, kind: u8, bytes: &[u8], stream_id: &[u8; 16]) -> Result<Option<Secret>> {
-        if kind == GROUP_PRESHARED {
+        let is_dear = match kind {
+            GROUP_RECIPIENTS => !self.age.is_empty(),
+            GROUP_PASSPHRASE => self.passphrase.is_some(),
+            _ => false,
+        };
+        if !is_dear {
             return self.unwrap(kind, bytes, stream_id);
         }
-        let hash = blake3::Hasher::new().update(&[kind]).update(bytes).finalize();
+        let hash = blake3::hash(bytes);
         let mut tried = self.lock_tried();
-        if let Some((_, known)) = tried.groups.iter().find(|(known, _)| *known == hash) {
+        if let Some((_, known)) = tried.groups(kind).iter().find(|(known, _)| *known == hash) {
             return known.clone().map_err(Error::from);
         }
-        if kind == GROUP_PASSPHRASE && self.passphrase.is_some() {
+        if kind == GROUP_PASSPHRASE {
             tried.check_misfits()?;
         }
         let unwrapped = self.unwrap(kind, bytes, stream_id);
@@ -227,13 +239,17 @@ impl Identities {
         }
         let kept = match &unwrapped {
             Ok(root) => Some(Ok(root.clone())),
+            // Such a passphrase group is refused before scrypt is run.
+            Err(_) if kind == GROUP_PASSPHRASE => None,
             Err(error) => Refusal::of(error).map(Err),
         };
         if let Some(kept) = kept {
-            if tried.groups.len() == GROUPS_REMEMBERED {
-                tried.groups.pop_front();
+            let most = if kind == GROUP_PASSPHRASE { PASSPHRASES_REMEMBERED } else { RECIPIENTS_REMEMBERED };
+            let groups = tried.groups(kind);
+            if groups.len() == most {
+                groups.pop_front();
             }
-            tried.groups.push_back((hash, kept));
+            groups.push_back((hash, kept));
         }
         unwrapped
     }
@@ -272,6 +288,10 @@ impl std::fmt::Debug for Identities {
 }
 
 impl Tried {
+    fn groups(&mut self, kind: u8) -> &mut Groups {
+        if kind == GROUP_PASSPHRASE { &mut self.passphrases } else { &mut self.recipients }
+    }
+
     fn check_misfits(&mut self) -> Result<()> {
         match are_few(&mut self.misfits) {
             true => Ok(()),

@@ -2,27 +2,64 @@
 
 use super::*;
 
-#[test]
-fn passphrases_that_do_not_fit_are_not_tried_for_ever() {
-    let header = |number: u8| {
-        let mut cheap = age::scrypt::Recipient::new(format!("not this {number}").into());
-        cheap.set_work_factor(1);
-        let bytes = age::encrypt(&cheap, &[number; 32]).expect("age encrypts");
-        let groups = [KeyGroup { kind: 2, bytes }];
-        let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &[number; 16], &groups).expect("fits");
-        let keys = StreamKeys::derive(&Secret::new([number; 32]), &head, [number; 16], Profile::Aead, Aead::Aes256Gcm);
-        stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description(), None).expect("fits")
-    };
+/// A group for the passphrase "not this NUMBER" that costs next to nothing.
+fn passphrase_group(number: u8) -> KeyGroup {
+    let mut cheap = age::scrypt::Recipient::new(format!("not this {number}").into());
+    cheap.set_work_factor(1);
+    KeyGroup { kind: 2, bytes: age::encrypt(&cheap, &[number; 32]).expect("age encrypts") }
+}
+
+/// The header of a stream with the root and id that a number stands for.
+fn header_with(number: u8, groups: &[KeyGroup]) -> Vec<u8> {
+    let head = stream_header::encode_head(Profile::Aead, Aead::Aes256Gcm, &[number; 16], groups).expect("fits");
+    let keys = StreamKeys::derive(&Secret::new([number; 32]), &head, [number; 16], Profile::Aead, Aead::Aes256Gcm);
+    stream_header::encode(&head, &keys, &keys.epoch(0).expect("the first"), 0, &description(), None).expect("fits")
+}
+
+/// Identities with the passphrase of number 100 alone.
+fn passphrase_of_100() -> Identities {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("pass"), "not this 100\n").expect("written");
     let mut identities = Identities::default();
     identities.set_passphrase_file(&dir.path().join("pass")).expect("a passphrase");
-    let tried = |number: u8| identities.unlock(&RawStreamHeader::split(&header(number)).expect("whole")).map(drop);
+    identities
+}
+
+fn unlock(identities: &Identities, header: &[u8]) -> crate::Result<()> {
+    identities.unlock(&RawStreamHeader::split(header).expect("whole")).map(drop)
+}
+
+#[test]
+fn passphrases_that_do_not_fit_are_not_tried_for_ever() {
+    let identities = passphrase_of_100();
+    let tried = |number: u8| unlock(&identities, &header_with(number, &[passphrase_group(number)]));
     for number in 0..8 {
         assert!(matches!(tried(number), Err(Error::WrongKey)), "{number}");
     }
     assert!(matches!(tried(8), Err(Error::TooManyPassphrases)));
     assert!(matches!(tried(7), Err(Error::TooManyPassphrases)), "another salt is another group");
+}
+
+/// Who has recorded a stream can put its passphrase group into headers of his own, behind groups that cost nothing. After
+/// eight misfits a group opens only if scrypt need not be run for it again.
+#[test]
+fn cheap_groups_do_not_have_scrypt_run_again() {
+    let identities = passphrase_of_100();
+    let recorded = passphrase_group(100);
+    let genuine = header_with(100, std::slice::from_ref(&recorded));
+    unlock(&identities, &genuine).expect("fits");
+    for number in 0..10 {
+        let junk = |n: u8| KeyGroup { kind: if n < 31 { 200 } else { 1 }, bytes: vec![number, n] };
+        let groups: Vec<KeyGroup> = (0..62).map(junk).chain([recorded.clone()]).collect();
+        assert!(matches!(unlock(&identities, &header_with(number, &groups)), Err(Error::WrongKey)), "{number}");
+    }
+    for number in 0..8 {
+        let misfit = header_with(number, &[passphrase_group(number)]);
+        assert!(matches!(unlock(&identities, &misfit), Err(Error::WrongKey)), "{number}");
+    }
+    let misfit = header_with(8, &[passphrase_group(8)]);
+    assert!(matches!(unlock(&identities, &misfit), Err(Error::TooManyPassphrases)));
+    unlock(&identities, &genuine).expect("it is known");
 }
 
 /// An application that answers with a file that is not there, or with nothing, is not asked again for each header.
