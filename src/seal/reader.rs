@@ -165,21 +165,17 @@ pub struct StreamReader {
     asked_in_vain: VecDeque<Instant>,
     policy: ReaderPolicy,
     session: Option<Arc<Session>>,
-    /// Streams that another has taken the place of: they are not opened again.
-    retired: VecDeque<[u8; 16]>,
+    /// Streams that another has taken the place of: they are not opened again. None is forgotten, or who makes enough
+    /// streams could have one of them played anew.
+    retired: BTreeSet<[u8; 16]>,
     /// HEADs with their commitments that could not be opened, not to pay for a passphrase again at each repetition.
     refused: VecDeque<(blake3::Hash, Refusal)>,
 }
 
-/// Refused HEADs and retired streams that a reader remembers.
-const REMEMBERED: usize = 256;
-
-fn remember<T>(list: &mut VecDeque<T>, item: T) {
-    if list.len() == REMEMBERED {
-        list.pop_front();
-    }
-    list.push_back(item);
-}
+/// Refused HEADs that a reader remembers.
+const REFUSED: usize = 256;
+/// Streams that a reader follows one after another.
+pub(super) const STREAMS_FOLLOWED: usize = 1 << 16;
 
 impl StreamReader {
     /// A reader that has not met its stream yet.
@@ -191,7 +187,7 @@ impl StreamReader {
             asked_in_vain: VecDeque::new(),
             policy,
             session: None,
-            retired: VecDeque::new(),
+            retired: BTreeSet::new(),
             refused: VecDeque::new(),
         }
     }
@@ -219,7 +215,10 @@ impl StreamReader {
         }
         let session = Arc::new(self.new_session(bytes, &raw)?);
         if let Some(old) = self.session.replace(session) {
-            remember(&mut self.retired, old.keys.stream_id);
+            self.retired.insert(old.keys.stream_id);
+            if self.retired.len() + 1 == STREAMS_FOLLOWED {
+                return Err(Error::Refused("more new streams than one reader follows; start it anew"));
+            }
         }
         Ok(HeaderNews::NewStream)
     }
@@ -246,7 +245,10 @@ impl StreamReader {
         let final_refusal =
             refusal.filter(|refusal| self.key_source.is_none() || !matches!(refusal, Refusal::WrongKey));
         if let Some(refusal) = final_refusal {
-            remember(&mut self.refused, (lock, refusal));
+            if self.refused.len() == REFUSED {
+                self.refused.pop_front();
+            }
+            self.refused.push_back((lock, refusal));
         }
         // What the TAIL says is not held against the HEAD: anyone who can open the stream makes others of it.
         self.join(bytes, raw, keys?)

@@ -1,6 +1,7 @@
 //! Who opens a stream and who does not, and what trying costs.
 
 use super::*;
+use crate::seal::reader::STREAMS_FOLLOWED;
 
 /// A group for the passphrase "not this NUMBER" that costs next to nothing.
 fn passphrase_group(number: u8) -> KeyGroup {
@@ -60,6 +61,26 @@ fn cheap_groups_do_not_have_scrypt_run_again() {
     let misfit = header_with(8, &[passphrase_group(8)]);
     assert!(matches!(unlock(&identities, &misfit), Err(Error::TooManyPassphrases)));
     unlock(&identities, &genuine).expect("it is known");
+}
+
+/// However many streams took its place, what was shown is not shown again.
+#[test]
+fn a_stream_that_was_replaced_stays_replaced() {
+    let mut identities = Identities::default();
+    identities.set_preshared(Secret::new(PSK));
+    let policy = ReaderPolicy { accept_new_stream: true, ..ReaderPolicy::default() };
+    let mut reader = StreamReader::new(Arc::new(identities), policy);
+    let header = || writer(Profile::Aead, Aead::Aes256Gcm).describe(&description()).expect("fits").to_vec();
+    let first = header();
+    assert_eq!(reader.header(&first).expect("ours"), HeaderNews::NewStream);
+    for number in 1..STREAMS_FOLLOWED {
+        assert_eq!(reader.header(&header()).expect("ours"), HeaderNews::NewStream, "{number}");
+        if number % 1000 == 0 {
+            assert!(matches!(reader.header(&first), Err(Error::OtherStream)), "after {number}");
+        }
+    }
+    assert!(matches!(reader.header(&header()), Err(Error::Refused(_))), "or the first would have to be forgotten");
+    assert!(matches!(reader.header(&first), Err(Error::OtherStream)));
 }
 
 /// An application that answers with a file that is not there, or with nothing, is not asked again for each header.
