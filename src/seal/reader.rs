@@ -88,6 +88,8 @@ struct SessionState {
     descriptions: BTreeMap<u64, (u32, Arc<Description>)>,
     /// Descriptions told since the window was last reset: their counters have been admitted.
     told: BTreeSet<u64>,
+    /// The highest counter of a frame whose header has verified since then.
+    newest_frame: Option<u64>,
     window: ReplayWindow,
 }
 
@@ -118,10 +120,12 @@ impl Session {
     /// frame would be held back.
     fn frame(&self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         let header = FrameHeader::decode(bytes, &self.keys)?;
-        match self.lock().descriptions.values().any(|(epoch, _)| *epoch == header.epoch) {
-            true => Ok(header),
-            false => Err(Error::Refused("a frame of an epoch that no description tells")),
+        let mut state = self.lock();
+        if !state.descriptions.values().any(|(epoch, _)| *epoch == header.epoch) {
+            return Err(Error::Refused("a frame of an epoch that no description tells"));
         }
+        state.newest_frame = state.newest_frame.max(Some(header.counter));
+        Ok(header)
     }
 
     /// Whether the description with this counter is known.
@@ -212,13 +216,13 @@ impl StreamReader {
             if !self.policy.accept_new_stream || self.retired.contains(&raw.stream_id()) {
                 return Err(Error::OtherStream);
             }
+            if self.retired.len() + 1 == STREAMS_FOLLOWED {
+                return Err(Error::Refused("more new streams than one reader follows; start it anew"));
+            }
         }
         let session = Arc::new(self.new_session(bytes, &raw)?);
         if let Some(old) = self.session.replace(session) {
             self.retired.insert(old.keys.stream_id);
-            if self.retired.len() + 1 == STREAMS_FOLLOWED {
-                return Err(Error::Refused("more new streams than one reader follows; start it anew"));
-            }
         }
         Ok(HeaderNews::NewStream)
     }
@@ -276,6 +280,7 @@ impl StreamReader {
             head_len: raw.head().len(),
             descriptions: BTreeMap::from([(counter, (epoch, Arc::new(description)))]),
             told: BTreeSet::from([counter]),
+            newest_frame: None,
             window: ReplayWindow::new(self.policy.replay_window),
         };
         Ok(Session { keys, camera, state: Mutex::new(state) })
@@ -355,11 +360,18 @@ impl StreamReader {
             let mut state = session.lock();
             state.window.reset();
             state.told.clear();
+            state.newest_frame = None;
         }
     }
 }
 
 impl SessionState {
+    /// Whether a reader joins with a description: it may be old, and what lies between its counter and the next is not
+    /// missing then.
+    fn joins_with(&self, counter: u64) -> bool {
+        self.told.is_empty() && self.newest_frame.is_none_or(|frame| counter < frame)
+    }
+
     fn repeated_head(&mut self, session: &Session, bytes: &[u8], raw: &RawStreamHeader) -> Result<HeaderNews> {
         if bytes == self.last_header && !self.told.is_empty() {
             return Ok(HeaderNews::Repeated);
@@ -381,10 +393,9 @@ impl SessionState {
             return Err(Error::Refused("a stream that changes its place in its recording"));
         }
         match self.descriptions.get(&counter) {
-            // After a reset of the window a known description is told once more. With the one that the reader meets
-            // first it joins anew: what lies between its counter and the next is not missing.
+            // After a reset of the window a known description is told once more.
             Some((of, known)) if (*of, &**known) == (epoch, &description) => {
-                let joins = self.told.is_empty();
+                let joins = self.joins_with(counter);
                 return Ok(match self.told.insert(counter) && !joins {
                     true => HeaderNews::NewDescription(counter),
                     false => HeaderNews::Repeated,
@@ -393,7 +404,7 @@ impl SessionState {
             Some(_) => return Err(Error::Refused("another description under a known counter")),
             None => {}
         }
-        let joins = self.told.is_empty();
+        let joins = self.joins_with(counter);
         if self.descriptions.len() == DESCRIPTIONS_KEPT {
             // Who has gone back in a file needs the old ones again. The newest is kept: that of a stream that goes on.
             let mut counters = self.descriptions.keys().copied();

@@ -15,7 +15,7 @@ use super::{
     common::{Keys, in_time, pipeline, play_to_end, until_end},
     packets::{Packet, packet_caps, packet_of},
     pictures::{self, assert_same, bytes, frame, frames, info, stamped, visible},
-    rig::{Item, Rig, all_caps, buffers, eos, events, start, stream},
+    rig::{Item, Rig, all_caps, buffers, eos, events, flush, start, stream},
 };
 
 fn round_trip_line(keys: &Keys, encrypter: &str, decrypter: &str) -> String {
@@ -149,10 +149,6 @@ fn eos_without_frames() {
         assert!(buffers(&came).is_empty());
         assert_eq!(rig.posted(), [("new-stream".into(), None)]);
     });
-}
-
-fn flush() -> [Item; 2] {
-    [Item::Event(gst::event::FlushStart::new()), Item::Event(gst::event::FlushStop::new(true))]
 }
 
 fn segment_from(ms: u64) -> Item {

@@ -6,7 +6,7 @@ use super::{
     common::{Keys, in_time},
     packets::{Packet, decrypt, packet_caps, packet_of},
     pictures::{assert_same, bytes, caps, frame, frames, info, noise, stamped},
-    rig::{Item, Rig, all_caps, buffers, eos, events, start, stream},
+    rig::{Item, Rig, all_caps, buffers, eos, events, flush, start, stream},
 };
 
 fn small() -> gst_video::VideoInfo {
@@ -61,6 +61,28 @@ fn a_thousand_new_keys_and_caps_lose_no_frame() {
                 ["lost", "rejected", "replayed", "reordered", "dropped"].map(|name| rig.stat("chaosdec", name));
             assert_eq!(losses, [0; 5], "{output}");
         }
+    });
+}
+
+/// After a seek frames may come before a header, and the header tells nothing new: it has come all the same.
+#[test]
+fn a_known_description_is_not_lost_behind_frames() {
+    in_time(|| {
+        let keys = Keys::new();
+        // Headers have the counters 0, 5 and 10.
+        let packets = packets_of(&keys, "rekey-frames=4", stream(&caps(&small()), frames(&small(), 12)));
+        let rig = Rig::new(&format!("chaosdec {}", keys.psk()));
+        rig.feed(start(&packet_caps()));
+        rig.feed(packets[..15].iter().cloned().map(Item::Buffer));
+        rig.until_buffers(12);
+        for (from, shown) in [(7, 7), (5, 8), (3, 10), (10, 4)] {
+            rig.feed(flush());
+            rig.feed(start(&packet_caps()).into_iter().skip(2));
+            rig.feed(packets[from..15].iter().cloned().map(Item::Buffer));
+            rig.until_buffers(shown);
+            assert_eq!(rig.stat("chaosdec", "lost"), 0, "from packet {from}");
+        }
+        assert_eq!(rig.posted().iter().filter(|(reason, _)| reason == "lost").count(), 0);
     });
 }
 

@@ -273,6 +273,11 @@ pub fn stream(caps: &gst::Caps, buffers: impl IntoIterator<Item = gst::Buffer>) 
     items
 }
 
+/// A whole flush.
+pub fn flush() -> [Item; 2] {
+    [Item::Event(gst::event::FlushStart::new()), Item::Event(gst::event::FlushStop::new(true))]
+}
+
 /// EOS.
 pub fn eos() -> Item {
     Item::Event(gst::event::Eos::new())
