@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use super::{
     frame_header::{FRAME_HEADER_BYTES, FrameHeader},
@@ -179,7 +180,9 @@ impl FrameSealer {
         let (head, envelope) = prefix.split_at_mut(FRAME_HEADER_BYTES);
         head.copy_from_slice(&header_bytes);
         let (authenticator, sealed_record) = envelope.split_at_mut(header.authenticator_len());
-        self.seal_record(keys, header, &header_bytes, sealed_record)?;
+        let sealed = self.seal_record(keys, header, &header_bytes, sealed_record);
+        self.record.zeroize();
+        sealed?;
         if !header.profile.runs_stage() {
             return self.seal_source(keys, header, &header_bytes, source, authenticator, payload);
         }
