@@ -82,7 +82,13 @@ pub(super) fn hex_bytes(digits: &str) -> Option<[u8; 32]> {
 pub fn create_identity(path: &Path) -> Result<String> {
     let identity = age::x25519::Identity::generate();
     let recipient = identity.to_public().to_string();
-    let text = Zeroizing::new(format!("# recipient: {recipient}\n{}\n", identity.to_string().expose_secret()));
+    let secret = identity.to_string();
+    let comment = format!("# recipient: {recipient}\n");
+    // As large as it gets: what grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(comment.len() + secret.expose_secret().len() + 1));
+    text.push_str(&comment);
+    text.push_str(secret.expose_secret());
+    text.push('\n');
     create_secret_file(path, text.as_bytes())?;
     Ok(recipient)
 }
