@@ -193,7 +193,7 @@ impl Encrypter {
             output
         } else {
             self.form = Form::Packets;
-            gst::Caps::builder("application/x-chaosveil").field("original-caps", outline(caps)).build()
+            outline(caps)
         };
         self.content = Arc::new(content);
         self.negotiated = true;
@@ -382,14 +382,11 @@ impl Encrypter {
     }
 }
 
-/// What the outside is told of the caps: a carrier may send them along, so headers of the codec stay inside.
+/// Caps of packets of frames with these caps. A carrier may send them in the clear, and shows the frames' rate anyway: all
+/// else stays inside.
 fn outline(caps: &gst::CapsRef) -> gst::Caps {
-    let mut caps = caps.to_owned();
-    for structure in caps.make_mut().iter_mut() {
-        structure.remove_field("codec_data");
-        structure.remove_field("streamheader");
-    }
-    caps
+    let rate = caps.structure(0).and_then(|structure| structure.get::<gst::Fraction>("framerate").ok());
+    gst::Caps::builder("application/x-chaosveil").field_if_some("framerate", rate).build()
 }
 
 /// A stream header, shared with the writer.

@@ -10,8 +10,26 @@ use gst::{glib, prelude::*};
 use super::{
     common::{FOLDER, Keys, have, hex_key, in_time, init},
     pictures::{caps, frames, info},
-    rig::{Rig, buffers, stream},
+    rig::{Rig, all_caps, buffers, stream},
 };
+
+/// A carrier such as RTP sends caps in the clear.
+#[test]
+fn caps_of_packets_tell_the_rate_alone() {
+    in_time(|| {
+        let keys = Keys::new();
+        let sealed = caps(&info("GRAY8", 64, 24));
+        for (sealed, told) in [
+            (sealed.to_string(), "application/x-chaosveil, framerate=(fraction)25/1"),
+            ("video/x-h264, stream-format=avc, codec_data=(buffer)01, width=64".into(), "application/x-chaosveil"),
+        ] {
+            let sealed: gst::Caps = sealed.parse().expect("caps");
+            let came = Rig::new(&format!("chaosenc {}", keys.psk())).run(stream(&sealed, []));
+            let came: Vec<String> = all_caps(&came).iter().map(|caps| caps.to_string()).collect();
+            assert_eq!(came, [told], "{sealed}");
+        }
+    });
+}
 
 #[test]
 fn keys_cannot_be_read_back() {
