@@ -432,7 +432,9 @@ mod imp {
             }
             match query.view_mut() {
                 QueryViewMut::Latency(query) => {
-                    self.monitor.answer_latency(query, &self.sink_pad, lock(&self.settings).common.capacity())
+                    // Upstream is asked without the lock: it may ask for a property.
+                    let capacity = lock(&self.settings).common.capacity();
+                    self.monitor.answer_latency(query, &self.sink_pad, capacity)
                 }
                 _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
             }

@@ -414,6 +414,31 @@ fn a_seek_that_upstream_refuses_changes_nothing() {
     });
 }
 
+/// Who is asked for the latency upstream may look at the element's properties.
+#[test]
+fn properties_are_read_while_upstream_tells_its_latency() {
+    in_time(|| {
+        let keys = Keys::new();
+        for factory in ["chaosenc", "chaosdec"] {
+            let rig = Rig::new(&format!("{factory} {}", keys.psk()));
+            let element = rig.element(factory);
+            let asked = Arc::new(Mutex::new(0));
+            let count = asked.clone();
+            rig.input().add_probe(gst::PadProbeType::QUERY_UPSTREAM | gst::PadProbeType::PUSH, move |_, probed| {
+                let Some(gst::QueryViewMut::Latency(query)) = probed.query_mut().map(gst::QueryRef::view_mut) else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                element.set_property("queue-depth", element.property::<u32>("queue-depth"));
+                *count.lock().expect("not poisoned") += 1;
+                query.set(true, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+                gst::PadProbeReturn::Handled
+            });
+            assert!(rig.output().peer_query(&mut gst::query::Latency::new()), "{factory}");
+            assert!(*asked.lock().expect("not poisoned") > 0, "{factory}");
+        }
+    });
+}
+
 /// Who asks for its buffers back gets them: none is left in the queue.
 #[test]
 fn draining_empties_the_queue() {

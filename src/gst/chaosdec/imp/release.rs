@@ -265,7 +265,9 @@ impl ChaosDec {
         }
         match query.view_mut() {
             QueryViewMut::Latency(query) => {
-                self.monitor.answer_latency(query, &self.sink_pad, lock(&self.settings).common.capacity())
+                // Upstream is asked without the lock: it may ask for a property.
+                let capacity = lock(&self.settings).common.capacity();
+                self.monitor.answer_latency(query, &self.sink_pad, capacity)
             }
             QueryViewMut::Seeking(query) if query.format() == gst::Format::Time && self.seekable_bytes().is_some() => {
                 query.set(self.session().is_some(), gst::ClockTime::ZERO, self.duration());
