@@ -414,6 +414,35 @@ fn a_seek_that_upstream_refuses_changes_nothing() {
     });
 }
 
+/// The news of a stream is in the queue when everything in it is thrown away.
+#[test]
+fn a_stream_that_begins_before_a_flush_is_told_of() {
+    in_time(|| {
+        let keys = Keys::new();
+        let info = info("GRAY8", 64, 24);
+        let packets = |profile: &str| {
+            let rig = Rig::new(&format!("chaosenc {} profile={profile}", keys.psk()));
+            buffers(&rig.run(stream(&pictures::caps(&info), frames(&info, 3)))).into_iter().cloned().collect::<Vec<_>>()
+        };
+        let (first, second) = (packets("aead"), packets("hardened"));
+        let rig = Rig::new(&format!("chaosdec {} accept-new-stream=true", keys.psk()));
+        rig.feed(start(&packet_caps()));
+        rig.hold(true);
+        // Header and frame of one, header of the other.
+        rig.feed([&first[..2], &second[..1]].concat().into_iter().map(Item::Buffer));
+        rig.feed(flush());
+        rig.hold(false);
+        rig.feed(start(&packet_caps()).into_iter().skip(2));
+        rig.feed(second[1..].iter().cloned().map(Item::Buffer));
+        rig.feed([eos()]);
+        assert_eq!(buffers(&rig.until_eos()).len(), 3);
+        let stats = rig.element("chaosdec").property::<gst::Structure>("stats");
+        assert_eq!(stats.get::<String>("profile").expect("told"), "hardened");
+        let told = rig.posted();
+        assert_eq!(told.iter().filter(|(reason, _)| reason == "new-stream").count(), 2, "{told:?}");
+    });
+}
+
 /// Who is asked for the latency upstream may look at the element's properties.
 #[test]
 fn properties_are_read_while_upstream_tells_its_latency() {

@@ -92,8 +92,16 @@ impl ChaosDec {
             EventView::FlushStart(_) => runner.flush_start(&self.src_pad, event),
             EventView::FlushStop(_) => {
                 let forget = || {
-                    lock(&shared).flush();
+                    let session = {
+                        let mut shared = lock(&shared);
+                        shared.flush();
+                        shared.session()
+                    };
                     lock(&self.seeking).flushed();
+                    // The news of a stream may be among what was thrown away.
+                    if let Some(session) = session {
+                        self.tell_stream(&session);
+                    }
                     let mut told = lock(&self.told);
                     (told.described, told.ended, told.flushed) = (None, false, true);
                     (told.segment, told.reached, told.ahead_ns) = (None, gst::ClockTime::ZERO, None);

@@ -112,23 +112,30 @@ impl ChaosDec {
         match news {
             HeaderNews::Repeated => {}
             HeaderNews::NewDescription(counter) => drop(self.admit(session, counter)),
-            HeaderNews::NewStream => {
-                let mut told = lock(&self.told);
-                let cut_off = told.opened && !told.ended;
-                (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
-                told.first = None;
-                (told.lost_before, told.lost) = (told.all_lost(), 0);
-                told.epoch = None;
-                told.profile = Some(session.keys().profile.name());
-                told.camera = session.camera();
-                drop(told);
-                if cut_off && lock(&self.pictures).is_none() {
-                    self.post("truncated", None, "another stream began before the end record of the last one");
-                }
-                let signed = session.camera().map_or(String::new(), |camera| format!(", signed by {camera}"));
-                self.post("new-stream", None, &format!("a stream was opened{signed}"));
-            }
+            HeaderNews::NewStream => self.tell_stream(session),
         }
+    }
+
+    /// Tells of a stream, once.
+    pub(super) fn tell_stream(&self, session: &Session) {
+        let keys = session.keys();
+        let mut told = lock(&self.told);
+        if told.stream.replace(keys.stream_id) == Some(keys.stream_id) {
+            return;
+        }
+        let cut_off = told.opened && !told.ended;
+        (told.opened, told.ended, told.sealed, told.frames, told.flushed) = (true, false, None, 0, false);
+        told.first = None;
+        (told.lost_before, told.lost) = (told.all_lost(), 0);
+        told.epoch = None;
+        told.profile = Some(keys.profile.name());
+        told.camera = session.camera();
+        drop(told);
+        if cut_off && lock(&self.pictures).is_none() {
+            self.post("truncated", None, "another stream began before the end record of the last one");
+        }
+        let signed = session.camera().map_or(String::new(), |camera| format!(", signed by {camera}"));
+        self.post("new-stream", None, &format!("a stream was opened{signed}"));
     }
 
     fn end_seen(&self, session: &Session, counter: u64, frames: u64) {

@@ -26,6 +26,8 @@ pub struct Told {
     /// Frames of this stream, as its end record says.
     pub sealed: Option<u64>,
     pub opened: bool,
+    /// The stream that has been told of last.
+    pub stream: Option<[u8; 16]>,
     /// Profile of this stream.
     pub profile: Option<&'static str>,
     /// Camera that signed this stream.
