@@ -4,8 +4,11 @@
 
 use std::sync::Arc;
 
-use super::video::begun;
-use crate::seal::{Index, IndexHeader, StreamKeys};
+use super::{
+    decrypter::{Decrypted, Item},
+    video::begun,
+};
+use crate::seal::{HeaderNews, Index, IndexHeader, StreamKeys};
 
 /// Bytes at the end of a file in which its index is looked for: those of most, and those of the largest.
 const TAIL_BYTES: [u64; 2] = [64 << 10, 4 << 20];
@@ -42,6 +45,29 @@ pub struct Origin {
     /// Running time of the moment in the recording.
     running: gst::ClockTime,
     target: Target,
+    /// What an index says that stands there.
+    expected: Option<Expected>,
+}
+
+/// The packet to which an index leads.
+#[derive(Clone, Copy, Debug)]
+enum Expected {
+    /// A frame with this counter.
+    Frame(u64),
+    /// The header that tells the description with this counter, which is not known.
+    Description(u64),
+}
+
+impl Expected {
+    fn is(self, item: &Item) -> bool {
+        match (self, item) {
+            (Expected::Frame(counter), Item::Job(job)) => job.counter() == counter,
+            (Expected::Description(counter), Item::Pass(Decrypted::News(_, HeaderNews::NewDescription(told)))) => {
+                *told == counter
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Origin {
@@ -88,6 +114,8 @@ pub struct Seeking {
     tail: Option<Tail>,
     /// Holds from the flush on that comes of our own seek.
     coming: Option<Origin>,
+    /// What has to come first since the last flush, and the seek that it came of.
+    expected: Option<(Expected, Target)>,
     /// Holds now.
     pub origin: Option<Origin>,
 }
@@ -125,6 +153,26 @@ impl Seeking {
             tail.begun = true;
         }
         self.origin = self.coming.take();
+        self.expected = self.origin.and_then(|origin| Some((origin.expected?, origin.target)));
+    }
+
+    /// What has come since a seek, or that the file ended. Where that is not what the index led to, the index is of other
+    /// packets than the file's: it is given up, and this tells the seek that has to be done without it.
+    pub fn meets(&mut self, items: &[Item], ended: bool) -> Option<Target> {
+        if items.is_empty() && !ended {
+            return None;
+        }
+        let (expected, target) = self.expected.take()?;
+        if items.first().is_some_and(|item| expected.is(item)) {
+            return None;
+        }
+        self.give_up_index();
+        Some(target)
+    }
+
+    /// All before a moment is read from now on. True if there was an index.
+    pub fn give_up_index(&mut self) -> bool {
+        self.index.as_mut().is_some_and(|(_, index)| index.take().is_some())
     }
 
     /// Takes bytes of the end of the file. With the last one, or if `ended`, the index of the stream is known, and this
@@ -160,12 +208,13 @@ impl Seeking {
         let running = position.and_then(|position| sealed.to_running_time(position)).unwrap_or_default();
         let point = index.and_then(|index| index.point_at(running.nseconds()));
         let snapped = point.filter(|_| target.key_unit).map(|point| gst::ClockTime::from_nseconds(point.time));
-        self.coming = Some(Origin { running: snapped.unwrap_or(running), target });
         let described = point.and_then(|point| index?.description_of(point.counter));
-        match (point, described) {
-            (Some(point), Some(told)) if knows(told.counter) => point.offset,
-            (_, Some(told)) => told.offset,
-            _ => 0,
-        }
+        let (offset, expected) = match (point, described) {
+            (Some(point), Some(told)) if knows(told.counter) => (point.offset, Some(Expected::Frame(point.counter))),
+            (_, Some(told)) => (told.offset, Some(Expected::Description(told.counter))),
+            _ => (0, None),
+        };
+        self.coming = Some(Origin { running: snapped.unwrap_or(running), target, expected });
+        offset
     }
 }

@@ -36,9 +36,14 @@ impl ChaosDec {
                     self.take_tail(&map, false);
                     return Ok(gst::FlowSuccess::Ok);
                 }
-                let mut shared = lock(&shared);
-                shared.push(&map, arrival, &mut items);
-                *lock(&self.session) = shared.session();
+                {
+                    let mut shared = lock(&shared);
+                    shared.push(&map, arrival, &mut items);
+                    *lock(&self.session) = shared.session();
+                }
+                if self.is_misled(&items, false) {
+                    return Ok(gst::FlowSuccess::Ok);
+                }
             }
         }
         self.hand_on(&runner, &stats, items)?;
@@ -114,14 +119,18 @@ impl ChaosDec {
                 *lock(&self.segment) = segment.segment().clone();
                 true
             }
-            // Whether there is more of it or not, this is what can be had of the end.
+            // Whether there is more of it or not, this is what can be had of the end. An end that is followed by a seek is not
+            // taken: the pad would refuse what comes then.
             EventView::Eos(_) if lock(&self.seeking).is_fetching() => {
                 self.take_tail(&[], true);
-                true
+                false
             }
             EventView::Eos(_) => {
                 let mut items = Vec::new();
                 lock(&shared).finish(&mut items);
+                if self.is_misled(&items, true) {
+                    return false;
+                }
                 let stats = self.monitor.stats();
                 if let Err(flow) = self.hand_on(&runner, &stats, items) {
                     gst::debug!(CAT, imp = self, "the last frames cannot leave: {flow:?}");

@@ -7,6 +7,7 @@ use gst::{prelude::*, subclass::prelude::*};
 use super::{super::CAT, ChaosDec};
 use crate::{
     gst::{
+        decrypter::Item,
         runner::lock,
         seeking::{Next, Target},
         video,
@@ -66,11 +67,29 @@ impl ChaosDec {
         let Some(session) = session else { return false };
         let index = lock(&self.seeking).index(session.keys().stream_id).flatten();
         if index.is_none() {
-            self.post("no-index", None, "all before the moment is read; `chaosveil index` gives a file an index");
+            let detail =
+                "there is none, or it is of other packets: all before the moment is read; `chaosveil index` makes one";
+            self.post("no-index", None, detail);
         }
         let knows = |counter| session.knows(counter);
         let offset = lock(&self.seeking).go(target, index.as_deref(), &sealed, knows);
-        self.seek_bytes(target, offset) || lock(&self.seeking).give_up()
+        if self.seek_bytes(target, offset) {
+            return true;
+        }
+        // The source may not go where the index leads.
+        let has_index = lock(&self.seeking).give_up_index();
+        if has_index { self.seek_by_index(target) } else { lock(&self.seeking).give_up() }
+    }
+
+    /// Looks whether what comes after a seek is what the index led to. True if not, and what has come is to be dropped.
+    pub(super) fn is_misled(&self, items: &[Item], ended: bool) -> bool {
+        let misled = lock(&self.seeking).meets(items, ended);
+        let Some(target) = misled else { return false };
+        gst::warning!(CAT, imp = self, "the index led to another packet for {target:?}");
+        if !self.seek_by_index(target) {
+            self.cannot_seek();
+        }
+        true
     }
 
     fn seek_bytes(&self, target: Target, offset: u64) -> bool {
@@ -95,7 +114,11 @@ impl ChaosDec {
             }
         };
         if !sought {
-            gst::element_imp_error!(self, gst::ResourceError::Seek, ("the input does not seek any more"));
+            self.cannot_seek();
         }
+    }
+
+    fn cannot_seek(&self) {
+        gst::element_imp_error!(self, gst::ResourceError::Seek, ("the input does not seek any more"));
     }
 }
