@@ -25,7 +25,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// What a seek event asks for; `None` if it is not one forward to some moment, with a flush.
+    /// What a seek event asks for; `None` if it is not one forward to some moment, with a flush, to where the stream ends.
     pub fn of(seek: &gst::event::Seek) -> Option<Target> {
         let (rate, flags, start_type, start, stop_type, stop) = seek.get();
         let gst::GenericFormattedValue::Time(Some(time)) = start else { return None };
@@ -33,7 +33,8 @@ impl Target {
             gst::GenericFormattedValue::Time(stop) if stop_type == gst::SeekType::Set => stop,
             _ => None,
         };
-        let taken = rate > 0.0 && flags.contains(gst::SeekFlags::FLUSH) && start_type == gst::SeekType::Set;
+        let (flush, segment) = (gst::SeekFlags::FLUSH, gst::SeekFlags::SEGMENT);
+        let taken = rate > 0.0 && flags & (flush | segment) == flush && start_type == gst::SeekType::Set;
         let key_unit = flags.contains(gst::SeekFlags::KEY_UNIT);
         taken.then_some(Target { time, stop, rate, key_unit, seqnum: seek.seqnum() })
     }
@@ -204,7 +205,10 @@ impl Seeking {
         sealed: &gst::FormattedSegment<gst::ClockTime>,
         knows: impl Fn(u64) -> bool,
     ) -> u64 {
-        let position = sealed.position_from_stream_time(target.time);
+        // A segment has no positions outside of itself.
+        let last = sealed.stop().and_then(|stop| sealed.to_stream_time(stop));
+        let time = target.time.min(last.unwrap_or(target.time)).max(sealed.time().unwrap_or_default());
+        let position = sealed.position_from_stream_time(time);
         let running = position.and_then(|position| sealed.to_running_time(position)).unwrap_or_default();
         let point = index.and_then(|index| index.point_at(running.nseconds()));
         let snapped = point.filter(|_| target.key_unit).map(|point| gst::ClockTime::from_nseconds(point.time));

@@ -293,6 +293,8 @@ fn a_player_seeks_by_the_index_and_without() {
             // The first one has been shown in the preroll.
             assert!(shown == wanted || shown == wanted[1..], "{file}, {seconds}: {shown:?}");
         }
+        let loops = gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT;
+        assert!(pipeline.seek_simple(loops, gst::ClockTime::ZERO).is_err(), "{file}: no end of a segment is told");
         let duration = pipeline.query_duration::<gst::ClockTime>();
         assert_eq!(duration.map(gst::ClockTime::seconds), indexed.then_some(FRAMES / 10), "{file}");
         pipeline.set_state(gst::State::Null).expect("stops");

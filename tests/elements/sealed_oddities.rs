@@ -197,6 +197,20 @@ fn an_index_that_misleads_is_given_up() {
     });
 }
 
+#[test]
+fn a_seek_behind_the_end_shows_nothing() {
+    in_time(|| {
+        let keys = Keys::new();
+        for stop in [None, Some(100_000_000_000)] {
+            let mut forger = Forger::new(&keys);
+            forger.describe("x/y", Segment { stop, ..AT_ZERO });
+            (0..100).for_each(|second| forger.frame(at(second * 1_000_000_000, 1_000_000_000)));
+            assert_eq!(shown_after_seeks(&keys, &forger.sealed, &[50, 200]), [0; 0], "stop {stop:?}");
+            shows_from(&shown_after_seeks(&keys, &forger.sealed, &[200, 50]), 50);
+        }
+    });
+}
+
 /// GLib keeps each type of region for as long as the process lives.
 #[test]
 fn types_of_regions_do_not_fill_the_memory() {
