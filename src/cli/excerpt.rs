@@ -30,8 +30,13 @@ pub struct Excerpt {
     pub bytes: Range<u64>,
     /// Running time at which it begins, ns.
     pub origin: u64,
-    /// Whether it goes on to the end of the recording.
-    pub has_end: bool,
+}
+
+impl Excerpt {
+    /// Whether the end record of a stream is in it.
+    pub fn has_end_of(&self, stream: StreamId) -> bool {
+        self.cuts.get(&stream).is_some_and(|cut| cut.has_end)
+    }
 }
 
 /// The packets of a stream.
@@ -42,6 +47,8 @@ pub struct Cut {
     pub description: u64,
     /// Counters of the frames.
     pub frames: Range<u64>,
+    /// Whether the stream's end record is among them. That of a track that has ended before stands before.
+    has_end: bool,
 }
 
 impl Cut {
@@ -269,9 +276,8 @@ impl Search<'_, '_> {
 
     /// Without an `origin` nothing is left out at the beginning.
     fn cut(&mut self, tracks: &[Track], origin: Option<u64>, is_cut: bool) -> Found<Excerpt> {
-        let start = if origin.is_some() { self.end } else { 0 };
-        let origin = origin.unwrap_or_default();
-        let mut excerpt = Excerpt { cuts: BTreeMap::new(), bytes: start..0, origin, has_end: !is_cut };
+        let (is_begun, start) = if origin.is_some() { (false, self.end) } else { (true, 0) };
+        let mut excerpt = Excerpt { cuts: BTreeMap::new(), bytes: start..0, origin: origin.unwrap_or_default() };
         for track in tracks {
             let index = &self.indexes[&track.stream];
             let first = track.start.as_ref().map_or(track.next, |start| start.counter);
@@ -292,7 +298,8 @@ impl Search<'_, '_> {
             };
             excerpt.bytes.end = excerpt.bytes.end.max(stop.1);
             let frames = first..stop.0.max(first);
-            excerpt.cuts.insert(track.stream, Cut { header, description: told.counter, frames });
+            let has_end = !is_cut && (is_begun || track.start.is_some());
+            excerpt.cuts.insert(track.stream, Cut { header, description: told.counter, frames, has_end });
         }
         match excerpt.bytes.is_empty() {
             false => Ok(excerpt),

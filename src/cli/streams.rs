@@ -374,14 +374,13 @@ impl Damage {
         damage.if_any()
     }
 
-    /// Judges an excerpt of a file: what lies outside is not missing. `with_end` tells that the ends of its streams are
-    /// in it.
+    /// Judges an excerpt of a file: what lies outside is not missing. `with_end` tells of which streams the ends are in it.
     pub fn of_excerpt<'a>(
         extent: &Extent,
         streams: impl Iterator<Item = &'a Stream> + Clone,
-        with_end: bool,
+        with_end: impl Fn(&Stream) -> bool,
     ) -> Option<Damage> {
-        let truncated = with_end && streams.clone().any(|stream| stream.tally.sealed_frames.is_none());
+        let truncated = streams.clone().any(|stream| with_end(stream) && stream.tally.sealed_frames.is_none());
         let tracks_missing = tracks_missing(streams.clone());
         match Damage::so_far(extent, streams) {
             None if truncated || tracks_missing > 0 => Some(Damage { truncated, tracks_missing, ..Damage::default() }),

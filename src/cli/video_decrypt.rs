@@ -140,7 +140,7 @@ impl VideoDecrypt<'_> {
     fn damage(&self, extent: &Extent, streams: &BTreeMap<[u8; 16], Stream>) -> Option<Damage> {
         match &self.excerpt {
             None => Damage::of(extent, streams.values()),
-            Some(excerpt) => Damage::of_excerpt(extent, streams.values(), excerpt.has_end),
+            Some(excerpt) => Damage::of_excerpt(extent, streams.values(), |stream| excerpt.has_end_of(stream.id())),
         }
     }
 

@@ -452,7 +452,13 @@ fn sound_that_ended_before_is_not_missed() {
     let place = Workplace::new();
     make(&place.path("plain.mp4"), &LINE.replace("num-buffers=563", "num-buffers=141"));
     place.done(place.encrypt(&place.path("plain.mp4"), &place.path("sealed.cveil")));
-    for (span, tracks) in [(["--from", "5", "--to", "7"], 1), (["--from", "1", "--to", "7"], 2)] {
+    let spans: [(&[&str], usize); 4] = [
+        (&["--from", "5", "--to", "7"], 1),
+        (&["--from", "1", "--to", "7"], 2),
+        (&["--from", "8"], 1),
+        (&["--from", "8", "--to", "100"], 1),
+    ];
+    for (span, tracks) in spans {
         let decrypt = place.decrypt(&place.path("sealed.cveil"), &place.path("part.mp4")).arg("--force").args(span);
         place.done(decrypt);
         let part = tracks::tracks(&place.path("part.mp4"), Apart::Stored);
