@@ -404,15 +404,15 @@ impl Damage {
     }
 
     fn if_any(self) -> Option<Damage> {
-        let counts = self.lost + self.rejected + self.replayed + self.reordered + self.bytes_missing;
-        (counts > 0 || !self.ranges.is_empty()).then_some(self)
+        let counts = [self.lost, self.rejected, self.replayed, self.reordered, self.bytes_missing];
+        (counts.iter().any(|count| *count > 0) || !self.ranges.is_empty()).then_some(self)
     }
 
     fn add(&mut self, tally: &Tally) {
-        self.lost += tally.lost();
-        self.rejected += tally.rejected;
-        self.replayed += tally.replayed;
-        self.reordered += tally.reordered;
+        self.lost = self.lost.saturating_add(tally.lost());
+        self.rejected = self.rejected.saturating_add(tally.rejected);
+        self.replayed = self.replayed.saturating_add(tally.replayed);
+        self.reordered = self.reordered.saturating_add(tally.reordered);
     }
 }
 
