@@ -152,6 +152,9 @@ impl Search<'_, '_> {
             return Err(Failure::new(Exit::Content, format!("{}: its frames have no times", self.file.name)).into());
         };
         let (from, to) = (span.from.map_or(0, |from| from.0), span.to.map_or(u64::MAX, |to| to.0));
+        if from >= end || (to > end && span.to.is_some()) {
+            self.check_end(end)?;
+        }
         if from >= end {
             let text = format!("{} ends at {}, before --from {}", self.file.name, Moment(end), Moment(from));
             return Err(Failure::usage(text).advise("name an earlier moment").into());
@@ -192,6 +195,22 @@ impl Search<'_, '_> {
         let met = self.file.packet_at(offset)?;
         let is_there = met.is_some_and(|met| met.stream == stream && counter_of(&met) == expected);
         if is_there { Ok(()) } else { Err(Stopped::Misled) }
+    }
+
+    /// Whether the recording ends when the indexes say so: they may be those of a part of it.
+    fn check_end(&mut self, end: u64) -> Found<()> {
+        let last = self.indexes.iter().find(|(_, index)| index.end == Some(end)).map(|(stream, _)| *stream);
+        let mut at = last.map_or(Ok(self.end), |last| self.place(last, end))?;
+        while let Some(met) = self.file.next(at, self.end)? {
+            at = met.place.end;
+            if let Packet::Frame(_, record) = &met.packet
+                && let (_, Some(ends)) = self.file.times(met.stream, record)
+                && ends > i64::try_from(end).unwrap_or(i64::MAX)
+            {
+                return Err(Stopped::Misled);
+            }
+        }
+        Ok(())
     }
 
     /// A place in the file from which on all is seen that the stream has from some moment on.

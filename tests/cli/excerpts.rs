@@ -164,6 +164,18 @@ fn without_its_index_a_part_is_the_same() {
         let again = fs::read(recording.place.path("part.mp4")).expect("written");
         assert!(normalised(&again) == normalised(&part_bytes), "{what}");
     }
+    // The index of an earlier copy, which was shorter.
+    let cut = packets(&sealed)[packets(&sealed).len() / 4].range.start;
+    recording.write("short.cveil", &sealed[..cut]);
+    let place = &recording.place;
+    place.done(place.chaosveil("index").arg("-i").arg(place.path("cam.key")).arg(place.path("short.cveil")));
+    let earlier = fs::read(place.path("short.cveil")).expect("written");
+    recording.write("damaged.cveil", &[&sealed[..end], &earlier[cut..]].concat());
+    for span in [span, ["--from", "1", "--to", "5"]] {
+        let (_, expected) = recording.part("sealed.cveil", &span);
+        let (said, part) = recording.part("damaged.cveil", &span);
+        assert!(said.contains("looked through") && frames(&part) == frames(&expected), "{span:?}: {said}");
+    }
     // A cut file has no index either, and no end.
     let cut = packets(&sealed)[packets(&sealed).len() * 3 / 4].range.start;
     recording.write("damaged.cveil", &sealed[..cut]);
