@@ -216,7 +216,7 @@ fn a_part_takes_little_of_hostile_indexes() {
     let idle = decrypt(&hostile("sound", Key::Preshared, 1, |_| forged("sound-aead-aes-256-gcm.cveil")));
     // More than fit into what is read of all indexes, and more than there may be streams.
     let full = hostile_indexes("full indexes", 50, limits::INDEX_POINTS as u64);
-    let indexes = vec![full, hostile_indexes("as many indexes as may be", 260, 5000)];
+    let indexes = vec![full, hostile_indexes("as many indexes as may be", 260, 5000), one_index_again_and_again()];
     let grown = hold("decrypt --from", indexes, |hostile| decrypt(hostile).saturating_sub(idle));
     assert!(grown > 16 << 20, "they are read at all: {grown} bytes");
 }
@@ -248,6 +248,38 @@ fn hostile_indexes(name: &'static str, streams: u16, points: u64) -> Hostile {
         let descriptions = vec![IndexedDescription { counter: 0, offset: *offset }];
         Index { end: None, descriptions, points }.seal(keys).expect("in order")
     })
+}
+
+/// Behind a genuine index 200,000 that say that their stream's header is it; the last one tells the truth.
+fn one_index_again_and_again() -> Hostile {
+    const PIECES: usize = 200;
+    let genuine = hostile_indexes("", 1, limits::INDEX_POINTS as u64);
+    let [header, index] = [0, 1].map(|number| (genuine.piece)(number));
+    let claim = move |header_offset: usize| {
+        let mut packet = index_header_for(&(genuine.piece)(0), header_offset);
+        packet.resize(144, 0);
+        packet.extend_from_slice(&160_u64.to_le_bytes());
+        packet.extend_from_slice(b"CVEILEND");
+        packet
+    };
+    let misleading = claim(header.len()).repeat(1000);
+    let last = claim(0);
+    hostile("one index again and again", Key::Preshared, 3 + PIECES, move |number| match number {
+        0 => header.clone(),
+        1 => index.clone(),
+        number if number == 2 + PIECES => last.clone(),
+        _ => misleading.clone(),
+    })
+}
+
+/// The header of an index packet of 160 bytes in all for the stream of some header, with no MAC that holds.
+fn index_header_for(stream_header: &[u8], header_offset: usize) -> Vec<u8> {
+    let mut header = b"CVEILIDX\x01\x00\x00\x00".to_vec();
+    header.extend_from_slice(&40_u32.to_le_bytes());
+    header.extend_from_slice(&stream_header[16..32]);
+    header.extend_from_slice(&(header_offset as u64).to_le_bytes());
+    header.resize(88, 0);
+    header
 }
 
 /// Peak memory of a process that reads all of it from a file.

@@ -98,14 +98,18 @@ impl Indexes {
     /// If it cannot be read.
     pub fn read(file: &mut PacketFile) -> Result<Indexes, Failure> {
         let mut indexes = Indexes { streams: BTreeMap::new(), start: file.len(), wrong: None };
-        while indexes.streams.len() < limits::STREAMS
+        let mut packets = 0;
+        while packets < limits::STREAMS
             && let Some((start, len)) = last_packet(file, indexes.start)?
             && file.len() - start <= limits::INDEX_BYTES
         {
-            if let Err(error) = indexes.take(file, start, len)? {
+            // What cannot be used is only stepped over: to open all would cost whatever their writer wants.
+            if indexes.wrong.is_none()
+                && let Err(error) = indexes.take(file, start, len)?
+            {
                 indexes.wrong = Some(error.to_string());
             }
-            indexes.start = start;
+            (indexes.start, packets) = (start, packets + 1);
         }
         if indexes.wrong.is_none() && !indexes.streams.is_empty() && indexes.streams.len() < file.tracks() {
             indexes.wrong = Some("not every track has one".into());
