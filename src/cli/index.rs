@@ -66,7 +66,7 @@ fn index(path: &Path, opening: &Opening) -> Result<String, Failure> {
         );
         return Err(Failure::new(Exit::Content, what).advise("an index stands at the end: divide the file there first"));
     }
-    let bytes = index_file::replace(path, at, drafts.values())?;
+    let bytes = index_file::replace(path, file.len(), at, drafts.values())?;
     let points: usize = drafts.values().filter_map(|draft| draft.finish()).map(|index| index.points.len()).sum();
     Ok(format!("an index of {points} points in {bytes} bytes has been written at byte {at}"))
 }

@@ -14,7 +14,7 @@ use std::{
 use gst::prelude::*;
 
 use super::{
-    error::Failure,
+    error::{Exit, Failure},
     packet_file::{Met, Packet, PacketFile, StreamId},
 };
 use crate::{
@@ -182,19 +182,50 @@ fn claimed_header(file: &mut PacketFile, start: u64) -> Result<Option<IndexHeade
     Ok(bytes.first_chunk().and_then(|header| IndexHeader::claimed(header).ok()))
 }
 
-/// Writes the indexes of `drafts` at some place of a file, and nothing stands behind them. Where it is interrupted the
-/// file has none, and is read without.
+/// Writes the indexes of `drafts` at some place of a file that is `len` bytes long, and nothing stands behind them. Where
+/// it is interrupted the file has none, and is read without.
 ///
 /// # Errors
-/// If the disk does not take them.
-pub fn replace<'a>(path: &Path, at: u64, drafts: impl Iterator<Item = &'a IndexDraft>) -> Result<u64, Failure> {
+/// If the file has another length by now, or the disk does not take them.
+pub fn replace<'a>(
+    path: &Path,
+    len: u64,
+    at: u64,
+    drafts: impl Iterator<Item = &'a IndexDraft>,
+) -> Result<u64, Failure> {
     let packets = seal_all(drafts)?;
-    let written = OpenOptions::new().write(true).open(path).and_then(|mut file| {
-        file.set_len(at)?;
+    let file = OpenOptions::new().write(true).open(path);
+    let (mut file, now) = file
+        .and_then(|file| file.metadata().map(|metadata| (file, metadata.len())))
+        .map_err(|error| Failure::io(path.display(), error))?;
+    if now != len {
+        let what = format!("{} has changed while it was read; nothing was written", path.display());
+        return Err(Failure::new(Exit::Content, what).advise("wait until its recording has ended"));
+    }
+    let written = file.set_len(at).and_then(|()| {
         file.seek(SeekFrom::Start(at))?;
         file.write_all(&packets)?;
         file.sync_all()
     });
     written.map_err(|error| Failure::io(path.display(), error))?;
     Ok(packets.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever records goes on writing while the index is made.
+    #[test]
+    fn fail_to_cut_a_file_that_has_grown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("growing.cveil");
+        std::fs::write(&path, [7; 100]).expect("written");
+        let none = std::iter::empty::<&IndexDraft>;
+        let failure = replace(&path, 90, 80, none()).expect_err("ten bytes more have come");
+        assert!(failure.to_string().contains("has changed"), "{failure}");
+        assert_eq!(std::fs::read(&path).expect("there"), [7; 100]);
+        replace(&path, 100, 80, none()).expect("nothing has come");
+        assert_eq!(std::fs::read(&path).expect("there"), [7; 80]);
+    }
 }
