@@ -13,7 +13,7 @@ use super::{
     sealing::{BackendArgument, Opening},
     video_progress::VideoProgress,
 };
-use crate::seal::INDEX_MAGIC;
+use crate::seal::{INDEX_MAGIC, IndexDraft, limits};
 
 /// Give a sealed video the index that lets `decrypt --from` and players read only what they need
 ///
@@ -65,6 +65,14 @@ fn index(path: &Path, opening: &Opening) -> Result<String, Failure> {
             path.display()
         );
         return Err(Failure::new(Exit::Content, what).advise("an index stands at the end: divide the file there first"));
+    }
+    if drafts.values().any(IndexDraft::is_too_long) {
+        let what = format!(
+            "{}: a track has more descriptions than an index holds ({})",
+            path.display(),
+            limits::INDEX_DESCRIPTIONS
+        );
+        return Err(Failure::new(Exit::Content, what).advise("it is read without: `--from` looks through all of it"));
     }
     let bytes = index_file::replace(path, file.len(), at, drafts.values())?;
     let points: usize = drafts.values().filter_map(|draft| draft.finish()).map(|index| index.points.len()).sum();

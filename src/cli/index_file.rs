@@ -76,9 +76,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// None at all where a track does not fit into one: an index is used only if every track has one.
 fn seal_all(drafts: impl Iterator<Item = impl std::ops::Deref<Target = IndexDraft>>) -> crate::Result<Vec<u8>> {
-    let packets = drafts.filter_map(|draft| draft.seal().transpose()).collect::<crate::Result<Vec<_>>>()?;
-    Ok(packets.concat())
+    let mut packets = Vec::new();
+    for draft in drafts {
+        if draft.is_too_long() {
+            return Ok(Vec::new());
+        }
+        packets.extend(draft.seal()?.unwrap_or_default());
+    }
+    Ok(packets)
 }
 
 /// The indexes that stand at the end of a file.

@@ -13,6 +13,8 @@ use crate::Result;
 
 /// Points lie at least this far apart, in ns of running time: as far as repeated stream headers.
 const SPACING_NS: u64 = 1_000_000_000;
+/// Descriptions noted: as many as a stream has epochs. An index holds fewer.
+const DESCRIPTIONS_NOTED: usize = 1 << 20;
 
 /// The index of one stream in the making. Its memory is bounded: when it is full, points lie twice as far apart.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct IndexDraft {
     spacing_ns: u64,
     descriptions: Vec<IndexedDescription>,
     points: Vec<Point>,
-    /// There are more descriptions than an index holds: there will be none.
+    /// There are more descriptions than are noted.
     overfull: bool,
 }
 
@@ -96,10 +98,15 @@ impl IndexDraft {
         if self.descriptions.last().is_some_and(|last| counter <= last.counter) {
             return;
         }
-        self.overfull |= self.descriptions.len() == limits::INDEX_DESCRIPTIONS;
+        self.overfull |= self.descriptions.len() == DESCRIPTIONS_NOTED;
         if !self.overfull {
             self.descriptions.push(IndexedDescription { counter, offset });
         }
+    }
+
+    /// Whether there are more descriptions than an index packet holds.
+    pub fn is_too_long(&self) -> bool {
+        self.descriptions.len() > limits::INDEX_DESCRIPTIONS
     }
 
     /// The index packet of what has been placed; `None` if nothing was, or too much.
@@ -107,10 +114,13 @@ impl IndexDraft {
     /// # Errors
     /// As [`Index::seal`].
     pub fn seal(&self) -> Result<Option<Vec<u8>>> {
+        if self.is_too_long() {
+            return Ok(None);
+        }
         self.finish().map(|index| index.seal(&self.keys)).transpose()
     }
 
-    /// The index of what has been placed; `None` if nothing was, or too much.
+    /// The index of what has been placed, which may be longer than a packet holds; `None` if nothing was, or far too much.
     pub fn finish(&self) -> Option<Index> {
         let first = self.descriptions.first().filter(|_| !self.overfull)?;
         let placed = self

@@ -240,6 +240,31 @@ fn raw_pictures_are_cut_at_the_very_frame() {
     assert!(bytes(&part[0].frames) == bytes(&whole[0].frames[12..21]));
 }
 
+/// With a new key for each frame there are more descriptions than an index holds: there is none, and parts are as ever.
+#[test]
+fn more_keys_than_an_index_holds() {
+    const FRAMES: usize = 4200;
+    let place = Workplace::new();
+    let line = format!(
+        "videotestsrc num-buffers={FRAMES} pattern=ball ! video/x-raw,format=GRAY8,width=32,height=24,framerate=100/1 \
+         ! avenc_ffv1 ! matroskamux name=mux"
+    );
+    clips::make(&place.path("plain.mkv"), &line);
+    let encrypt = place.encrypt(&place.path("plain.mkv"), &place.path("sealed.cveil"));
+    place.done(encrypt.args(["--decode", "--rekey-frames", "1"]));
+    let sealed = fs::read(place.path("sealed.cveil")).expect("written");
+    assert_eq!(packets(&sealed).last().expect("packets").range.end, sealed.len(), "no index");
+    place.done(place.decrypt(&place.path("sealed.cveil"), &place.path("whole.mkv")));
+    let part = place.path("part.mkv");
+    place.done(place.decrypt(&place.path("sealed.cveil"), &part).args(["--from", "41.52", "--to", "41.6"]));
+    let (whole, part) = (clips::tracks(&place.path("whole.mkv")), clips::tracks(&part));
+    let bytes = |frames: &[clips::Frame]| frames.iter().map(|frame| frame.bytes.clone()).collect::<Vec<_>>();
+    assert!(bytes(&part[0].frames) == bytes(&whole[0].frames[4152..4160]), "{} frames", part[0].frames.len());
+    let index = place.chaosveil("index").arg("-i").arg(place.path("cam.key")).arg(place.path("sealed.cveil"));
+    place.failed(index, code::CONTENT, "more descriptions than an index holds");
+    assert!(fs::read(place.path("sealed.cveil")).expect("there") == sealed, "nothing is changed");
+}
+
 /// A player: the file, the decrypter, a sink that seeks.
 #[test]
 fn a_player_seeks_by_the_index_and_without() {
