@@ -50,9 +50,12 @@ struct Forger {
 
 impl Forger {
     fn new(keys: &Keys) -> Forger {
+        Forger::with(keys, StreamSecrets::random().expect("random bytes"))
+    }
+
+    fn with(keys: &Keys, secrets: StreamSecrets) -> Forger {
         let mut recipients = Recipients::default();
         recipients.set_preshared_file(&keys.path("psk.key")).expect("a key");
-        let secrets = StreamSecrets::random().expect("random bytes");
         let writer = StreamWriter::new(Profile::Aead, Aead::default(), &recipients, secrets).expect("valid");
         let backend = backend::choose(Choice::Auto).expect("a backend");
         let sealer = FrameSealer::new(writer.keys(), Engine { backend, pool: None });
@@ -124,6 +127,24 @@ fn a_stream_that_follows_at_the_end_of_time() {
         first.packets.append(&mut second.packets);
         let came = first.decrypted(&keys, "accept-new-stream=true");
         assert_eq!(buffers(&came.items).len(), 3);
+    });
+}
+
+/// The id of a stream stands in the clear, and anyone can make another stream of it.
+#[test]
+fn another_stream_of_the_same_id_is_told_of() {
+    in_time(|| {
+        let keys = Keys::new();
+        let [mut first, mut second] =
+            [1, 2].map(|root| Forger::with(&keys, StreamSecrets::new([root; 32], [5; 16], [root; 32])));
+        for forger in [&mut first, &mut second] {
+            forger.describe("x/y", AT_ZERO);
+            forger.frame(at(0, 1));
+        }
+        first.packets.append(&mut second.packets);
+        let came = first.decrypted(&keys, "accept-new-stream=true");
+        assert_eq!(buffers(&came.items).len(), 2);
+        assert_eq!(came.posted.iter().filter(|(reason, _)| reason == "new-stream").count(), 2, "{:?}", came.posted);
     });
 }
 

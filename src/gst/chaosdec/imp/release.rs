@@ -120,7 +120,7 @@ impl ChaosDec {
     pub(super) fn tell_stream(&self, session: &Session) {
         let keys = session.keys();
         let mut told = lock(&self.told);
-        if told.stream.replace(keys.stream_id) == Some(keys.stream_id) {
+        if told.head.replace(keys.head_hash) == Some(keys.head_hash) {
             return;
         }
         let cut_off = told.opened && !told.ended;

@@ -26,8 +26,8 @@ pub struct Told {
     /// Frames of this stream, as its end record says.
     pub sealed: Option<u64>,
     pub opened: bool,
-    /// The stream that has been told of last.
-    pub stream: Option<[u8; 16]>,
+    /// Hash of the HEAD of the stream that has been told of last: its id anyone can use again.
+    pub head: Option<[u8; 32]>,
     /// Profile of this stream.
     pub profile: Option<&'static str>,
     /// Camera that signed this stream.
