@@ -4,11 +4,8 @@
 
 use std::sync::Arc;
 
-use super::{
-    decrypter::{Decrypted, Item},
-    video::begun,
-};
-use crate::seal::{HeaderNews, Index, IndexHeader, StreamKeys};
+use super::{decrypter::Item, video::begun};
+use crate::seal::{Index, IndexHeader, StreamKeys};
 
 /// Bytes at the end of a file in which its index is looked for: those of most, and those of the largest.
 const TAIL_BYTES: [u64; 2] = [64 << 10, 4 << 20];
@@ -50,25 +47,12 @@ pub struct Origin {
     expected: Option<Expected>,
 }
 
-/// The packet to which an index leads.
+/// The packet to which an index leads, by its counter.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
-    /// A frame with this counter.
     Frame(u64),
-    /// The header that tells the description with this counter, which is not known.
+    /// A header that tells a description which was not known.
     Description(u64),
-}
-
-impl Expected {
-    fn is(self, item: &Item) -> bool {
-        match (self, item) {
-            (Expected::Frame(counter), Item::Job(job)) => job.counter() == counter,
-            (Expected::Description(counter), Item::Pass(Decrypted::News(_, HeaderNews::NewDescription(told)))) => {
-                *told == counter
-            }
-            _ => false,
-        }
-    }
 }
 
 impl Origin {
@@ -117,6 +101,8 @@ pub struct Seeking {
     coming: Option<Origin>,
     /// What has to come first since the last flush, and the seek that it came of.
     expected: Option<(Expected, Target)>,
+    /// What is to be done when the thread that brings packets is done with the end of the file.
+    pub later: Option<Next>,
     /// Holds now.
     pub origin: Option<Origin>,
 }
@@ -154,21 +140,28 @@ impl Seeking {
             tail.begun = true;
         }
         self.origin = self.coming.take();
+        self.later = None;
         self.expected = self.origin.and_then(|origin| Some((origin.expected?, origin.target)));
     }
 
     /// What has come since a seek, or that the file ended. Where that is not what the index led to, the index is of other
-    /// packets than the file's: it is given up, and this tells the seek that has to be done without it.
-    pub fn meets(&mut self, items: &[Item], ended: bool) -> Option<Target> {
-        if items.is_empty() && !ended {
-            return None;
-        }
-        let (expected, target) = self.expected.take()?;
-        if items.first().is_some_and(|item| expected.is(item)) {
+    /// packets than the file's: it is given up, and this tells what is to be done without it. `knows` tells whether a
+    /// description has been read.
+    pub fn meets(&mut self, items: &[Item], ended: bool, knows: impl Fn(u64) -> bool) -> Option<Next> {
+        let (expected, target) = self.expected?;
+        let met = match (expected, items.first()) {
+            // The first header after a flush tells nothing new, and no item comes of it.
+            (Expected::Description(counter), _) if knows(counter) => true,
+            (Expected::Frame(counter), Some(Item::Job(job))) => job.counter() == counter,
+            (_, None) if !ended => return None,
+            _ => false,
+        };
+        self.expected = None;
+        if met {
             return None;
         }
         self.give_up_index();
-        Some(target)
+        Some(Next::Seek(target))
     }
 
     /// All before a moment is read from now on. True if there was an index.

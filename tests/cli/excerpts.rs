@@ -285,7 +285,14 @@ fn a_player_seeks_by_the_index_and_without() {
     let pictures: Vec<_> = packets(&sealed).into_iter().filter(|packet| packet.kind == Kind::Frame).collect();
     let (before, after) = (pictures[350].range.start, pictures[449].range.end);
     fs::write(place.path("shortened.cveil"), [&sealed[..before], &sealed[after..]].concat()).expect("written");
-    let files = [("indexed.cveil", true, 0..0), ("bare.cveil", false, 0..0), ("shortened.cveil", false, gone)];
+    let rekeyed = place.encrypt(&place.path("plain.mkv"), &place.path("rekeyed.cveil"));
+    place.done(rekeyed.args(["--decode", "--rekey-frames", "50"]));
+    let files = [
+        ("indexed.cveil", true, 0..0),
+        ("rekeyed.cveil", true, 0..0),
+        ("bare.cveil", false, 0..0),
+        ("shortened.cveil", false, gone),
+    ];
     for (file, indexed, gone) in files {
         let line = format!(
             "filesrc name=source location={} ! chaosdec identity-file={} ! fakesink name=sink sync=false signal-handoffs=true",

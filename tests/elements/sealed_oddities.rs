@@ -165,11 +165,12 @@ fn frames_of_the_end_of_time_are_sealed_too() {
 }
 
 /// Seeks in a file, one moment after the other, and tells at which seconds the frames are due that are shown then.
-fn shown_after_seeks(keys: &Keys, sealed: &[u8], moments: &[u64]) -> Vec<u64> {
+fn shown_after_seeks(keys: &Keys, sealed: &[u8], moments: &[u64], carrier: &str) -> Vec<u64> {
     let file = keys.path("forged.cveil");
     std::fs::write(&file, sealed).expect("written");
     let sink = "fakesink name=sink sync=false signal-handoffs=true";
-    let pipeline = pipeline(&format!("filesrc location={} ! chaosdec {} ! {sink}", file.display(), keys.psk()));
+    let line = format!("filesrc location={} ! {carrier} ! chaosdec {} ! {sink}", file.display(), keys.psk());
+    let pipeline = pipeline(&line);
     let shown = Arc::new(Mutex::new(Vec::new()));
     let seen = shown.clone();
     pipeline.by_name("sink").expect("in the line").connect("handoff", false, move |values| {
@@ -212,8 +213,10 @@ fn an_index_that_misleads_is_given_up() {
                 points: vec![IndexPoint { counter: 50, offset, time: 49_000_000_000 }],
             };
             forger.sealed.extend(index.seal(&forger.writer.keys()).expect("seals"));
-            shows_from(&shown_after_seeks(&keys, &forger.sealed, &[60]), 60);
-            shows_from(&shown_after_seeks(&keys, &forger.sealed, &[60, 70, 20]), 20);
+            for carrier in ["identity", "queue"] {
+                shows_from(&shown_after_seeks(&keys, &forger.sealed, &[60], carrier), 60);
+                shows_from(&shown_after_seeks(&keys, &forger.sealed, &[60, 70, 20], carrier), 20);
+            }
         }
     });
 }
@@ -226,8 +229,8 @@ fn a_seek_behind_the_end_shows_nothing() {
             let mut forger = Forger::new(&keys);
             forger.describe("x/y", Segment { stop, ..AT_ZERO });
             (0..100).for_each(|second| forger.frame(at(second * 1_000_000_000, 1_000_000_000)));
-            assert_eq!(shown_after_seeks(&keys, &forger.sealed, &[50, 200]), [0; 0], "stop {stop:?}");
-            shows_from(&shown_after_seeks(&keys, &forger.sealed, &[200, 50]), 50);
+            assert_eq!(shown_after_seeks(&keys, &forger.sealed, &[50, 200], "identity"), [0; 0], "stop {stop:?}");
+            shows_from(&shown_after_seeks(&keys, &forger.sealed, &[200, 50], "identity"), 50);
         }
     });
 }

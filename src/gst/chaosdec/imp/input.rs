@@ -119,8 +119,7 @@ impl ChaosDec {
                 *lock(&self.segment) = segment.segment().clone();
                 true
             }
-            // Whether there is more of it or not, this is what can be had of the end. An end that is followed by a seek is not
-            // taken: the pad would refuse what comes then.
+            // Whether there is more of it or not, this is what can be had of the end. The pad does not keep it as the stream's.
             EventView::Eos(_) if lock(&self.seeking).is_fetching() => {
                 self.take_tail(&[], true);
                 false

@@ -83,12 +83,12 @@ impl ChaosDec {
 
     /// Looks whether what comes after a seek is what the index led to. True if not, and what has come is to be dropped.
     pub(super) fn is_misled(&self, items: &[Item], ended: bool) -> bool {
-        let misled = lock(&self.seeking).meets(items, ended);
-        let Some(target) = misled else { return false };
-        gst::warning!(CAT, imp = self, "the index led to another packet for {target:?}");
-        if !self.seek_by_index(target) {
-            self.cannot_seek();
-        }
+        let session = self.session();
+        let knows = |counter| session.as_ref().is_some_and(|session| session.knows(counter));
+        let misled = lock(&self.seeking).meets(items, ended, knows);
+        let Some(next) = misled else { return false };
+        gst::warning!(CAT, imp = self, "the index led to another packet");
+        self.go_on(next, ended);
         true
     }
 
@@ -106,19 +106,30 @@ impl ChaosDec {
     pub(super) fn take_tail(&self, bytes: &[u8], ended: bool) {
         let keys = self.session().map(|session| session.keys());
         let next = lock(&self.seeking).take_tail(bytes, ended, keys.as_deref());
-        let sought = match next {
-            None => true,
-            Some(Next::Seek(target)) => self.seek_by_index(target),
-            Some(Next::FetchMore(target)) => {
-                self.seekable_bytes().is_some_and(|bytes| self.fetch_tail(target, bytes, true))
-            }
-        };
-        if !sought {
-            self.cannot_seek();
+        if let Some(next) = next {
+            self.go_on(next, ended);
         }
     }
 
-    fn cannot_seek(&self) {
-        gst::element_imp_error!(self, gst::ResourceError::Seek, ("the input does not seek any more"));
+    /// Seeks once more. A queue that has brought the end of the file stops when that is taken, and for good if it has been
+    /// started anew meanwhile: then another thread seeks.
+    fn go_on(&self, next: Next, ended: bool) {
+        if ended {
+            lock(&self.seeking).later = Some(next);
+            return self.obj().call_async(|element| {
+                let this = element.imp();
+                let next = lock(&this.seeking).later.take();
+                if let Some(next) = next.filter(|_| this.parts().is_some()) {
+                    this.go_on(next, false);
+                }
+            });
+        }
+        let sought = match next {
+            Next::Seek(target) => self.seek_by_index(target),
+            Next::FetchMore(target) => self.seekable_bytes().is_some_and(|bytes| self.fetch_tail(target, bytes, true)),
+        };
+        if !sought {
+            gst::element_imp_error!(self, gst::ResourceError::Seek, ("the input does not seek any more"));
+        }
     }
 }
