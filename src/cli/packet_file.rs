@@ -1,7 +1,7 @@
 //! A packet file that is read where it is needed: headers and records tell what stands where, payloads are stepped over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     ops::Range,
@@ -44,6 +44,8 @@ pub struct PacketFile<'a> {
     vain: u64,
     /// By stream and counter of the description.
     segments: BTreeMap<(StreamId, u64), gst::FormattedSegment<gst::ClockTime>>,
+    /// Whose segments are kept, the first that was read first: every track needs its last one.
+    segments_read: VecDeque<(StreamId, u64)>,
 }
 
 /// A packet, and where in the file it stands.
@@ -85,7 +87,8 @@ impl<'a> PacketFile<'a> {
         let file = endpoint::open_file(path)?;
         let len = file.metadata().map_err(|error| Failure::io(&name, error))?.len();
         let window = Window { file, len, read: Arc::default(), at: 0, bytes: Vec::new() };
-        Ok(PacketFile { window, name, streams: Streams::new(opening, ()), vain: 0, segments: BTreeMap::new() })
+        let (segments, segments_read) = (BTreeMap::new(), VecDeque::new());
+        Ok(PacketFile { window, name, streams: Streams::new(opening, ()), vain: 0, segments, segments_read })
     }
 
     /// Bytes of the file.
@@ -231,9 +234,12 @@ impl<'a> PacketFile<'a> {
         if !self.segments.contains_key(&(stream, counter)) {
             let keys = self.streams.stream(Some(stream))?.keys()?;
             let description = raw.description(&keys)?.description;
-            while self.segments.len() >= SEGMENTS_KEPT {
-                self.segments.pop_first();
+            if self.segments_read.len() == SEGMENTS_KEPT
+                && let Some(oldest) = self.segments_read.pop_front()
+            {
+                self.segments.remove(&oldest);
             }
+            self.segments_read.push_back((stream, counter));
             self.segments.insert((stream, counter), restore_segment(description.segment.as_ref()));
         }
         Ok((stream, counter))
