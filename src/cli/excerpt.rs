@@ -204,8 +204,8 @@ impl Search<'_, '_> {
         while let Some(met) = self.file.next(at, self.end)? {
             at = met.place.end;
             if let Packet::Frame(_, record) = &met.packet
-                && let (_, Some(ends)) = self.file.times(met.stream, record)
-                && ends > i64::try_from(end).unwrap_or(i64::MAX)
+                && let (Some(begins), _) = self.file.times(met.stream, record)
+                && begins > i64::try_from(end).unwrap_or(i64::MAX)
             {
                 return Err(Stopped::Misled);
             }

@@ -296,7 +296,8 @@ impl Encrypter {
     fn note_in_index(&self, counter: u64, frame: &gst::BufferRef) {
         let Some(index) = &self.index else { return };
         let Some(segment) = self.segment.downcast_ref::<gst::ClockTime>() else { return };
-        let running = |time: gst::ClockTime| segment.to_running_time(time).map(gst::ClockTime::nseconds);
+        // A last frame may go on behind the segment's stop.
+        let running = |time: gst::ClockTime| Some(segment.to_running_time_full(time)?.positive()?.nseconds());
         let shown = frame.pts().or(frame.dts());
         let start = shown.and_then(running);
         let end = shown.and_then(|shown| running(shown.saturating_add(frame.duration().unwrap_or_default()))).or(start);
