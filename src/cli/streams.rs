@@ -116,6 +116,11 @@ impl Stream {
         self.reader.session()?.camera()
     }
 
+    /// Leaves frames before that counter to others.
+    pub fn want_from(&mut self, counter: u64) {
+        self.reader.want_from(counter);
+    }
+
     /// Id of the stream.
     pub fn id(&self) -> [u8; 16] {
         self.id

@@ -129,10 +129,13 @@ impl VideoDecrypt<'_> {
 
     /// Shows what an excerpt begins with, which stands elsewhere in the file.
     fn show_headers(&self, streams: &mut Streams<Router>) {
-        for cut in self.excerpt.iter().flat_map(|excerpt| excerpt.cuts.values()) {
+        for (id, cut) in self.excerpt.iter().flat_map(|excerpt| &excerpt.cuts) {
             // One that does not verify opens nothing, and is told of at the end.
             if streams.stream_header(&cut.header).is_ok() {
                 streams.header(&cut.header);
+            }
+            if let Ok(stream) = streams.stream(Some(*id)) {
+                stream.want_from(cut.frames.start);
             }
         }
     }

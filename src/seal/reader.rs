@@ -90,6 +90,8 @@ struct SessionState {
     told: BTreeSet<u64>,
     /// The highest counter of a frame whose header has verified since then.
     newest_frame: Option<u64>,
+    /// Frames with lower counters are not wanted.
+    wanted_from: u64,
     window: ReplayWindow,
 }
 
@@ -116,12 +118,13 @@ impl Session {
         (*of == epoch).then(|| description.clone())
     }
 
-    /// Verifies a frame header. One of an epoch that no description tells is refused before any key of it is derived: the
-    /// frame would be held back.
+    /// Verifies a frame header. One of an epoch that no description tells is refused before any key of it is derived, for the
+    /// frame would be held back; but where it is not wanted it is no worse than others.
     fn frame(&self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {
         let header = FrameHeader::decode(bytes, &self.keys)?;
         let mut state = self.lock();
-        if !state.descriptions.values().any(|(epoch, _)| *epoch == header.epoch) {
+        let is_wanted = header.counter >= state.wanted_from;
+        if is_wanted && !state.descriptions.values().any(|(epoch, _)| *epoch == header.epoch) {
             return Err(Error::Refused("a frame of an epoch that no description tells"));
         }
         state.newest_frame = state.newest_frame.max(Some(header.counter));
@@ -281,6 +284,7 @@ impl StreamReader {
             descriptions: BTreeMap::from([(counter, (epoch, Arc::new(description)))]),
             told: BTreeSet::from([counter]),
             newest_frame: None,
+            wanted_from: 0,
             window: ReplayWindow::new(self.policy.replay_window),
         };
         Ok(Session { keys, camera, state: Mutex::new(state) })
@@ -352,6 +356,13 @@ impl StreamReader {
     /// Counters that have not come.
     pub fn lost(&self) -> u64 {
         self.session.as_ref().map_or(0, |session| session.lost())
+    }
+
+    /// Who reads a part of the stream wants no frame before that counter, and may not know their epochs.
+    pub fn want_from(&mut self, counter: u64) {
+        if let Some(session) = &self.session {
+            session.lock().wanted_from = counter;
+        }
     }
 
     /// Forgets which counters were seen: for a local application's own seek.
