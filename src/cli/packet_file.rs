@@ -218,12 +218,13 @@ impl<'a> PacketFile<'a> {
 
     /// What may be a stream header packet, as it stands there.
     pub fn header_bytes(&mut self, at: u64) -> Result<Option<Vec<u8>>, Failure> {
-        let len = RawStreamHeader::total_len(self.bytes(at, limits::STREAM_HEADER_BYTES.min(LEAST_READ))?);
-        let len = match len {
-            Ok(None) => RawStreamHeader::total_len(self.bytes(at, limits::STREAM_HEADER_BYTES)?),
-            told => told,
-        };
-        let Ok(Some(len)) = len else { return Ok(None) };
+        let mut read = LEAST_READ;
+        while read < limits::STREAM_HEADER_BYTES
+            && matches!(RawStreamHeader::total_len(self.bytes(at, read)?), Ok(None))
+        {
+            read *= 2;
+        }
+        let Ok(Some(len)) = RawStreamHeader::total_len(self.bytes(at, read)?) else { return Ok(None) };
         Ok(Some(self.bytes(at, len)?.to_vec()))
     }
 
