@@ -295,20 +295,20 @@ impl Search<'_, '_> {
 
     /// Without an `origin` nothing is left out at the beginning.
     fn cut(&mut self, tracks: &[Track], origin: Option<u64>, is_cut: bool) -> Found<Excerpt> {
-        let (is_begun, start) = if origin.is_some() { (false, self.end) } else { (true, 0) };
+        let is_begun = origin.is_none();
+        let starts = tracks.iter().filter_map(|track| Some(track.start.as_ref()?.offset));
+        let start = if is_begun { 0 } else { starts.min().unwrap_or(self.end) };
         let mut excerpt = Excerpt { cuts: BTreeMap::new(), bytes: start..0, origin: origin.unwrap_or_default() };
         for track in tracks {
-            let index = &self.indexes[&track.stream];
-            let first = track.start.as_ref().map_or(track.next, |start| start.counter);
-            let described = track.start.as_ref().map(|start| start.description);
-            let told = match described {
-                Some(counter) => index.descriptions.iter().find(|told| told.counter == counter),
-                None => index.description_of(first).or(index.descriptions.first()),
+            let descriptions = &self.indexes[&track.stream].descriptions;
+            let told = match &track.start {
+                Some(start) => descriptions.iter().find(|told| told.counter == start.description),
+                // What is in force where the part begins.
+                None => descriptions.iter().rfind(|told| told.offset < start).or(descriptions.first()),
             };
             let Some(told) = told else { return Err(Stopped::Misled) };
+            let first = track.start.as_ref().map_or(track.next.max(told.counter), |start| start.counter);
             let Some(header) = self.file.header_bytes(told.offset)? else { return Err(Stopped::Misled) };
-            let offset = track.start.as_ref().map_or(self.end, |start| start.offset);
-            excerpt.bytes.start = excerpt.bytes.start.min(offset);
             let stop = match (is_cut, track.stop) {
                 (false, _) => (u64::MAX, self.end),
                 (true, Some(stop)) => stop,

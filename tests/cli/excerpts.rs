@@ -528,15 +528,23 @@ fn subtitles_may_be_far_from_the_part() {
     let place = Workplace::new();
     let line = VIDEO.replace("num-buffers=30", "num-buffers=900");
     let line = format!("matroskamux name=mux {line} appsrc name=frames ! mux.subtitle_0");
-    make_with(&place.path("plain.mkv"), &line, "text/x-raw,format=utf8", &[(1_000, b"Early"), (2_000, b"Still early")]);
-    place.done(place.encrypt(&place.path("plain.mkv"), &place.path("sealed.cveil")));
-    for (span, texts) in [(["--from", "10", "--to", "12"], 0), (["--from", "0", "--to", "12"], 2)] {
+    let texts: &[(u64, &[u8])] = &[(1_000, b"Early"), (1_500, b"Early too"), (2_000, b"Still early")];
+    make_with(&place.path("plain.mkv"), &line, "text/x-raw,format=utf8", texts);
+    // The last subtitle has another key than the first two, and the end record has it too.
+    let rekeyed: &[&str] = &["--rekey-frames", "2"];
+    let spans: [(&[&str], usize, usize); 3] =
+        [(&["--from", "10", "--to", "12"], 0, 12), (&["--from", "0", "--to", "12"], 3, 12), (&["--from", "10"], 0, 30)];
+    for (options, (span, texts, end)) in
+        [&[], rekeyed].into_iter().flat_map(|options| spans.map(|span| (options, span)))
+    {
+        let encrypt = place.encrypt(&place.path("plain.mkv"), &place.path("sealed.cveil")).arg("--force");
+        place.done(encrypt.args(options));
         let decrypt = place.decrypt(&place.path("sealed.cveil"), &place.path("part.mkv")).arg("--force").args(span);
         place.done(decrypt);
         let part = tracks::tracks(&place.path("part.mkv"), Apart::Stored);
         let of =
             |media: &str| part.iter().filter(|track| track.media() == media).map(|t| t.frames.len()).sum::<usize>();
-        assert_eq!(of("text/x-raw"), texts, "{span:?}");
-        assert!((60..=12 * 30).contains(&of("video/x-h264")), "{span:?}: {}", of("video/x-h264"));
+        assert_eq!(of("text/x-raw"), texts, "{options:?} {span:?}");
+        assert!((60..=end * 30).contains(&of("video/x-h264")), "{span:?}: {}", of("video/x-h264"));
     }
 }
