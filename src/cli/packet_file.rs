@@ -44,7 +44,7 @@ pub struct PacketFile<'a> {
     vain: u64,
     /// By stream and counter of the description.
     segments: BTreeMap<(StreamId, u64), gst::FormattedSegment<gst::ClockTime>>,
-    /// Whose segments are kept, the first that was read first: every track needs its last one.
+    /// Whose segments are kept, the last that was read last: every track needs that.
     segments_read: VecDeque<(StreamId, u64)>,
 }
 
@@ -120,6 +120,12 @@ impl<'a> PacketFile<'a> {
         self.window.bytes(at, len).map_err(|error| Failure::io(name, error))
     }
 
+    /// Bytes from some place on to look for a packet in: those at hand, where that are any.
+    fn bytes_to_search(&mut self, at: u64) -> Result<&[u8], Failure> {
+        let at_hand = self.window.at_hand(at);
+        self.bytes(at, if at_hand > STREAM_MAGIC.len() { at_hand } else { SEARCH_BYTES })
+    }
+
     fn unreadable(&self, error: io::Error) -> Failure {
         Failure::io(&self.name, error)
     }
@@ -159,7 +165,7 @@ impl<'a> PacketFile<'a> {
     pub fn next(&mut self, mut at: u64, end: u64) -> Result<Option<Met>, Failure> {
         while at < end {
             if !is_magic(self.bytes(at, 8)?) {
-                let skipped = find_magic(self.bytes(at, SEARCH_BYTES)?) as u64;
+                let skipped = find_magic(self.bytes_to_search(at)?) as u64;
                 at += skipped.max(1);
                 continue;
             }
@@ -224,7 +230,10 @@ impl<'a> PacketFile<'a> {
         {
             read *= 2;
         }
-        let Ok(Some(len)) = RawStreamHeader::total_len(self.bytes(at, read)?) else { return Ok(None) };
+        let Ok(Some(len)) = RawStreamHeader::total_len(self.bytes(at, read)?) else {
+            self.vain += if read > LEAST_READ { read as u64 } else { 0 };
+            return Ok(None);
+        };
         Ok(Some(self.bytes(at, len)?.to_vec()))
     }
 
@@ -232,7 +241,10 @@ impl<'a> PacketFile<'a> {
     fn take_description(&mut self, bytes: &[u8]) -> crate::Result<(StreamId, u64)> {
         let raw = RawStreamHeader::split(bytes)?;
         let (stream, counter) = (raw.stream_id(), raw.claimed_counter());
-        if !self.segments.contains_key(&(stream, counter)) {
+        let place = (stream, counter);
+        if self.segments.contains_key(&place) {
+            self.segments_read.retain(|known| *known != place);
+        } else {
             let keys = self.streams.stream(Some(stream))?.keys()?;
             let description = raw.description(&keys)?.description;
             if self.segments_read.len() == SEGMENTS_KEPT
@@ -240,10 +252,10 @@ impl<'a> PacketFile<'a> {
             {
                 self.segments.remove(&oldest);
             }
-            self.segments_read.push_back((stream, counter));
-            self.segments.insert((stream, counter), restore_segment(description.segment.as_ref()));
+            self.segments.insert(place, restore_segment(description.segment.as_ref()));
         }
-        Ok((stream, counter))
+        self.segments_read.push_back(place);
+        Ok(place)
     }
 
     fn frame_at(&mut self, at: u64) -> Result<Option<Met>, Failure> {
@@ -359,6 +371,11 @@ struct Window {
 }
 
 impl Window {
+    /// How many bytes from some place on need not be read any more.
+    fn at_hand(&self, at: u64) -> usize {
+        at.checked_sub(self.at).and_then(|start| self.bytes.len().checked_sub(start as usize)).unwrap_or(0)
+    }
+
     /// `len` bytes at some place; fewer where the file ends.
     fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
         let rest = self.len.saturating_sub(at);
