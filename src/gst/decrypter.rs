@@ -21,7 +21,7 @@ use crate::{
     pipeline::BufferPool,
     seal::{
         CipherPicture, Engine, FRAME_HEADER_BYTES, Found, FrameHeader, FrameOpener, HeaderNews, INDEX_HEADER_BYTES,
-        Index, IndexHeader, PacketScanner, Session, StreamReader, Verifier,
+        Index, IndexHeader, Offset, PacketScanner, RawStreamHeader, Session, StreamReader, Verifier,
     },
 };
 pub use described::{Described, Descriptions};
@@ -38,6 +38,20 @@ pub struct Decrypter {
     pool: Arc<BufferPool>,
     /// For what is small: a frame's buffer would have to be filled again.
     prefixes: Arc<BufferPool>,
+    /// Where the bytes begin that came after the last flush, and what stands there.
+    begun_at: Offset,
+    first: Option<First>,
+}
+
+/// What stands where bytes begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// A frame with this counter.
+    Frame(u64),
+    /// A stream header that tells the description with this counter.
+    Description(u64),
+    /// Something else than a packet of this stream that verifies.
+    Other,
 }
 
 /// What a run shares between its threads.
@@ -55,7 +69,8 @@ impl Decrypter {
     /// A run that has not met its stream yet.
     pub fn new(reader: StreamReader, engine: Engine, pool: Arc<BufferPool>) -> Decrypter {
         let (scanner, picture) = (PacketScanner::default(), CipherPicture::default());
-        Decrypter { reader, scanner, picture, engine, pool, prefixes: BufferPool::new(PREFIXES_KEPT) }
+        let prefixes = BufferPool::new(PREFIXES_KEPT);
+        Decrypter { reader, scanner, picture, engine, pool, prefixes, begun_at: 0, first: None }
     }
 
     /// Takes bytes of packets and appends what came of them to `items`.
@@ -77,20 +92,31 @@ impl Decrypter {
         let reader = RefCell::new(&mut self.reader);
         let news = Cell::new(HeaderNews::Repeated);
         let mut check = Check { reader: &reader, news: &news, engine: &self.engine };
-        let pool = &self.pool;
-        let mut found = |_, found: Found| match found {
-            Found::Header(_) => items.extend(reader.borrow().session().and_then(|session| told(session, news.get()))),
-            Found::Frame(header, packet) => {
-                let Some(session) = reader.borrow().session() else { return };
-                let mut bytes = pool.take();
-                memory::resize(&mut bytes, packet.len());
-                bytes.copy_from_slice(packet);
-                let input = Input::Packet { bytes };
-                items.push(Item::Job(DecryptJob { header, input, session, arrival, entered: Instant::now() }));
+        let (pool, first, begun_at) = (&self.pool, &mut self.first, self.begun_at);
+        let mut found = |offset, found: Found| {
+            first.get_or_insert_with(|| match &found {
+                _ if offset != begun_at => First::Other,
+                Found::Header(bytes) => RawStreamHeader::split(bytes)
+                    .map_or(First::Other, |header| First::Description(header.claimed_counter())),
+                Found::Frame(header, _) => First::Frame(header.counter),
+                _ => First::Other,
+            });
+            match found {
+                Found::Header(_) => {
+                    items.extend(reader.borrow().session().and_then(|session| told(session, news.get())))
+                }
+                Found::Frame(header, packet) => {
+                    let Some(session) = reader.borrow().session() else { return };
+                    let mut bytes = pool.take();
+                    memory::resize(&mut bytes, packet.len());
+                    bytes.copy_from_slice(packet);
+                    let input = Input::Packet { bytes };
+                    items.push(Item::Job(DecryptJob { header, input, session, arrival, entered: Instant::now() }));
+                }
+                // Who reads from front to back has no use for one, nor is anything missing where it is spoiled.
+                Found::Index(_) | Found::BadIndex => {}
+                Found::Rejected(error) => reject(items, error),
             }
-            // Who reads from front to back has no use for one, nor is anything missing where it is spoiled.
-            Found::Index(_) | Found::BadIndex => {}
-            Found::Rejected(error) => reject(items, error),
         };
         run(&mut self.scanner, &mut check, &mut found);
     }
@@ -133,6 +159,11 @@ impl Decrypter {
         self.reader.session()
     }
 
+    /// What stands where the bytes begin that came after the last flush, once that can be told.
+    pub fn first(&self) -> Option<First> {
+        self.first
+    }
+
     /// The sealed segment that is in force.
     pub fn segment(&self) -> gst::FormattedSegment<gst::ClockTime> {
         let description = self.reader.newest_description();
@@ -142,6 +173,7 @@ impl Decrypter {
     /// Forgets half-received packets and which counters were seen: after a local application's own flush.
     pub fn flush(&mut self) {
         self.scanner.reset();
+        (self.begun_at, self.first) = (self.scanner.offset(), None);
         self.reader.reset_window();
     }
 }
@@ -216,8 +248,60 @@ mod tests {
     use super::*;
     use crate::{
         backend::{self, Choice},
-        seal::{Identities, ReaderPolicy},
+        seal::{
+            Aead, Description, FrameSealer, Identities, Profile, ReaderPolicy, Recipients, Record, Secret,
+            StreamSecrets, StreamWriter,
+        },
     };
+
+    /// A run with a pre-shared key, and packets for it: header, two frames, header, frame.
+    fn run_and_packets() -> (Decrypter, [Vec<u8>; 5]) {
+        let (mut recipients, mut identities) = (Recipients::default(), Identities::default());
+        recipients.set_preshared(Secret::new([7; 32]));
+        identities.set_preshared(Secret::new([7; 32]));
+        let engine = Engine { backend: backend::choose(Choice::Portable).expect("everywhere"), pool: None };
+        let secrets = StreamSecrets::random().expect("random bytes");
+        let mut writer = StreamWriter::new(Profile::Aead, Aead::default(), &recipients, secrets).expect("valid");
+        let mut sealer = FrameSealer::new(writer.keys(), engine.clone());
+        let packets = ["a", "", "", "b", ""].map(|caps| match caps {
+            "" => {
+                let (ticket, mut packet) = (writer.frame(1).expect("within limits"), Vec::new());
+                let record = Record { description: ticket.description(), ..Record::default() };
+                sealer.seal_packet(ticket, &record, &[7_u8][..], &mut packet).expect("seals");
+                packet
+            }
+            caps => {
+                let description = Description { tracks: 1, caps: format!("x/{caps}"), ..Description::default() };
+                writer.describe(&description).expect("fits").to_vec()
+            }
+        });
+        let reader = StreamReader::new(Arc::new(identities), ReaderPolicy::default());
+        (Decrypter::new(reader, engine, BufferPool::new(1)), packets)
+    }
+
+    #[test]
+    fn what_stands_where_bytes_begin_is_told() {
+        let (mut run, packets) = run_and_packets();
+        let [_, one, two, three, _] = [0, 1, 2, 3, 4].map(|from: usize| packets[from..].concat());
+        let mut push = |bytes: &[u8], flush: bool| {
+            if flush {
+                run.flush();
+            }
+            run.push(bytes, None, &mut Vec::new());
+            run.first()
+        };
+        assert_eq!(push(&packets[0][..50], false), None, "not yet");
+        assert_eq!(push(&packets[0][50..], false), Some(First::Description(0)));
+        assert_eq!(push(&one, false), Some(First::Description(0)), "as long as there is no flush");
+        assert_eq!(push(&one, true), Some(First::Frame(1)));
+        assert_eq!(push(&three, true), Some(First::Description(3)), "known already");
+        // A header is there, but not where it should be: behind the rest of a frame, and behind a whole one.
+        assert_eq!(push(&two[5..], true), Some(First::Other));
+        assert_eq!(push(&two, true), Some(First::Frame(2)));
+        let mut forged = three.clone();
+        forged[60] ^= 1;
+        assert_eq!(push(&forged, true), Some(First::Other));
+    }
 
     /// Each eight bytes begin like a packet, and none is one.
     #[test]

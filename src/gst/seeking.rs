@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{decrypter::Item, video::begun};
+use super::{decrypter::First, video::begun};
 use crate::seal::{Index, IndexHeader, StreamKeys};
 
 /// Bytes at the end of a file in which its index is looked for: those of most, and those of the largest.
@@ -44,15 +44,7 @@ pub struct Origin {
     running: gst::ClockTime,
     target: Target,
     /// What an index says that stands there.
-    expected: Option<Expected>,
-}
-
-/// The packet to which an index leads, by its counter.
-#[derive(Clone, Copy, Debug)]
-enum Expected {
-    Frame(u64),
-    /// A header that tells a description which was not known.
-    Description(u64),
+    expected: Option<First>,
 }
 
 impl Origin {
@@ -100,7 +92,7 @@ pub struct Seeking {
     /// Holds from the flush on that comes of our own seek.
     coming: Option<Origin>,
     /// What has to come first since the last flush, and the seek that it came of.
-    expected: Option<(Expected, Target)>,
+    expected: Option<(First, Target)>,
     /// What is to be done when the thread that brings packets is done with the end of the file.
     pub later: Option<Next>,
     /// Holds now.
@@ -118,7 +110,7 @@ impl Seeking {
         let wanted = len.min(TAIL_BYTES[usize::from(more)]);
         let tail =
             Tail { target, bytes: Vec::new(), wanted: wanted as usize, is_short: !more && wanted < len, begun: false };
-        (self.tail, self.coming) = (Some(tail), None);
+        (self.tail, self.coming, self.later) = (Some(tail), None, None);
         len - wanted
     }
 
@@ -145,19 +137,13 @@ impl Seeking {
     }
 
     /// What has come since a seek, or that the file ended. Where that is not what the index led to, the index is of other
-    /// packets than the file's: it is given up, and this tells what is to be done without it. `knows` tells whether a
-    /// description has been read.
-    pub fn meets(&mut self, items: &[Item], ended: bool, knows: impl Fn(u64) -> bool) -> Option<Next> {
-        let (expected, target) = self.expected?;
-        let met = match (expected, items.first()) {
-            // The first header after a flush tells nothing new, and no item comes of it.
-            (Expected::Description(counter), _) if knows(counter) => true,
-            (Expected::Frame(counter), Some(Item::Job(job))) => job.counter() == counter,
-            (_, None) if !ended => return None,
-            _ => false,
-        };
-        self.expected = None;
-        if met {
+    /// packets than the file's: it is given up, and this tells what is to be done without it.
+    pub fn meets(&mut self, first: Option<First>, ended: bool) -> Option<Next> {
+        if first.is_none() && !ended {
+            return None;
+        }
+        let (expected, target) = self.expected.take()?;
+        if first == Some(expected) {
             return None;
         }
         self.give_up_index();
@@ -207,10 +193,11 @@ impl Seeking {
         let snapped = point.filter(|_| target.key_unit).map(|point| gst::ClockTime::from_nseconds(point.time));
         let described = point.and_then(|point| index?.description_of(point.counter));
         let (offset, expected) = match (point, described) {
-            (Some(point), Some(told)) if knows(told.counter) => (point.offset, Some(Expected::Frame(point.counter))),
-            (_, Some(told)) => (told.offset, Some(Expected::Description(told.counter))),
+            (Some(point), Some(told)) if knows(told.counter) => (point.offset, Some(First::Frame(point.counter))),
+            (_, Some(told)) => (told.offset, Some(First::Description(told.counter))),
             _ => (0, None),
         };
+        self.later = None;
         self.coming = Some(Origin { running: snapped.unwrap_or(running), target, expected });
         offset
     }

@@ -36,12 +36,13 @@ impl ChaosDec {
                     self.take_tail(&map, false);
                     return Ok(gst::FlowSuccess::Ok);
                 }
-                {
+                let first = {
                     let mut shared = lock(&shared);
                     shared.push(&map, arrival, &mut items);
                     *lock(&self.session) = shared.session();
-                }
-                if self.is_misled(&items, false) {
+                    shared.first()
+                };
+                if self.is_misled(first, false) {
                     return Ok(gst::FlowSuccess::Ok);
                 }
             }
@@ -126,8 +127,12 @@ impl ChaosDec {
             }
             EventView::Eos(_) => {
                 let mut items = Vec::new();
-                lock(&shared).finish(&mut items);
-                if self.is_misled(&items, true) {
+                let first = {
+                    let mut shared = lock(&shared);
+                    shared.finish(&mut items);
+                    shared.first()
+                };
+                if self.is_misled(first, true) {
                     return false;
                 }
                 let stats = self.monitor.stats();

@@ -7,7 +7,7 @@ use gst::{prelude::*, subclass::prelude::*};
 use super::{super::CAT, ChaosDec};
 use crate::{
     gst::{
-        decrypter::Item,
+        decrypter::First,
         runner::lock,
         seeking::{Next, Target},
         video,
@@ -82,10 +82,8 @@ impl ChaosDec {
     }
 
     /// Looks whether what comes after a seek is what the index led to. True if not, and what has come is to be dropped.
-    pub(super) fn is_misled(&self, items: &[Item], ended: bool) -> bool {
-        let session = self.session();
-        let knows = |counter| session.as_ref().is_some_and(|session| session.knows(counter));
-        let misled = lock(&self.seeking).meets(items, ended, knows);
+    pub(super) fn is_misled(&self, first: Option<First>, ended: bool) -> bool {
+        let misled = lock(&self.seeking).meets(first, ended);
         let Some(next) = misled else { return false };
         gst::warning!(CAT, imp = self, "the index led to another packet");
         self.go_on(next, ended);
