@@ -427,9 +427,12 @@ fn a_stream_that_begins_before_a_flush_is_told_of() {
         let (first, second) = (packets("aead"), packets("hardened"));
         let rig = Rig::new(&format!("chaosdec {} accept-new-stream=true", keys.psk()));
         rig.feed(start(&packet_caps()));
+        // Header and frame of one.
+        rig.feed(first[..2].iter().cloned().map(Item::Buffer));
+        rig.until_buffers(1);
+        // A frame that waits, and behind it the header of the other.
         rig.hold(true);
-        // Header and frame of one, header of the other.
-        rig.feed([&first[..2], &second[..1]].concat().into_iter().map(Item::Buffer));
+        rig.feed([first[2].clone(), second[0].clone()].into_iter().map(Item::Buffer));
         rig.feed(flush());
         rig.hold(false);
         rig.feed(start(&packet_caps()).into_iter().skip(2));
