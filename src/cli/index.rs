@@ -19,7 +19,9 @@ use crate::seal::{INDEX_MAGIC, IndexDraft, limits};
 ///
 /// `encrypt` writes one at the end of every .cveil video. This is for those that have none (GStreamer's filesink wrote
 /// them, or their writing was interrupted) and where it is damaged: every header and record in FILE is read, and the
-/// index is written at its end; nothing else in it is changed. An index that is in order stays as it is.
+/// index is written at its end; nothing else in it is changed. An index that is in order stays as it is, and a file that
+/// is still being written is left alone. Where a track has more than 4,096 descriptions (each new key has one) there is
+/// no index; `decrypt --from` looks through all of the file then.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("keys").required(true).multiple(true).args(IdentityArguments::IDS))]
 pub struct Index {
