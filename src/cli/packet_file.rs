@@ -261,6 +261,9 @@ impl<'a> PacketFile<'a> {
     fn frame_at(&mut self, at: u64) -> Result<Option<Met>, Failure> {
         let Some(&start) = self.bytes(at, FRAME_HEADER_BYTES)?.first_chunk() else { return Ok(None) };
         let Ok(header) = self.streams.frame_header(&start) else { return Ok(None) };
+        if self.has_worked_enough() {
+            return Ok(None);
+        }
         let place = at..at + header.packet_len() as u64;
         let met = |packet| Some(Met { place, stream: header.stream_id, packet });
         if header.kind == Kind::End {
@@ -268,6 +271,7 @@ impl<'a> PacketFile<'a> {
         }
         let prefix = self.window.bytes(at, header.prefix_len()).map_err(|error| Failure::io(&self.name, error))?;
         let record = self.streams.stream(Some(header.stream_id)).and_then(|stream| stream.record(prefix));
+        self.vain += if record.is_err() { header.prefix_len() as u64 } else { 0 };
         Ok(record.ok().and_then(|record| met(Packet::Frame(header, record))))
     }
 

@@ -62,8 +62,8 @@ pub fn read_packets(mut source: impl Read, at: Offset, reader: &mut impl PacketR
                 extent.packet(offset, packet.len(), true);
             }
             Found::BadIndex => extent.index_at = extent.index_at.or(Some(offset)),
-            // Its bytes are skipped, and damaged by that.
-            Found::Rejected(_) => {}
+            // Its bytes are skipped, and damaged by that, behind a bad index too: it may be of another recording.
+            Found::Rejected(_) => extent.leave_index(offset),
         }
     };
     let read = loop {
@@ -102,6 +102,13 @@ impl Extent {
         self.bytes = self.bytes.max(end);
     }
 
+    /// What begins here is no part of an index.
+    fn leave_index(&mut self, offset: u64) {
+        if self.index_at.is_some() {
+            self.end(offset);
+        }
+    }
+
     fn end(&mut self, bytes: u64) {
         self.skip_to(bytes);
         self.bytes = self.bytes.max(bytes);
@@ -110,7 +117,7 @@ impl Extent {
     fn skip_to(&mut self, offset: u64) {
         let index_at = self.index_at.take().unwrap_or(offset).clamp(self.bytes, offset.max(self.bytes));
         self.damage(self.bytes..index_at);
-        self.bad_index.extend((index_at < offset).then_some(index_at..offset));
+        note_range(&mut self.bad_index, index_at..offset);
     }
 
     /// What belongs to no intact packet, a bad index too.
@@ -125,11 +132,20 @@ impl Extent {
     }
 
     fn damage(&mut self, range: Range<u64>) {
-        match self.damaged.last_mut() {
-            _ if range.is_empty() => {}
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.damaged.push(range),
-        }
+        note_range(&mut self.damaged, range);
+    }
+}
+
+/// Ranges that are told apart; what comes behind them is taken for one with the last.
+const RANGES_KEPT: usize = 4096;
+
+/// Appends a range to others, of which it is the last.
+pub fn note_range(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
+    let is_full = ranges.len() == RANGES_KEPT;
+    match ranges.last_mut() {
+        _ if range.is_empty() => {}
+        Some(last) if is_full || last.end == range.start => last.end = last.end.max(range.end),
+        _ => ranges.push(range),
     }
 }
 
@@ -191,5 +207,15 @@ mod tests {
         assert_eq!(extent.bytes, 360);
         extent.add_damage([150..170, 10..20, 300..350]);
         assert_eq!(extent.damaged, [10..20, 100..170, 200..360]);
+    }
+
+    #[test]
+    fn ranges_without_end_are_not_kept_apart() {
+        let mut extent = Extent::default();
+        for number in 0..100_000 {
+            extent.packet(2 * number + 1, 1, true);
+        }
+        assert_eq!(extent.damaged.len(), RANGES_KEPT);
+        assert_eq!(extent.damaged.last().expect("many").end, 199_999);
     }
 }

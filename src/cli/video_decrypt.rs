@@ -19,7 +19,7 @@ use super::{
     excerpt::{Cut, Excerpt},
     graph::{Graph, Interrupt, News},
     output,
-    packets::{Extent, PacketReader, read_packets},
+    packets::{Extent, PacketReader, note_range, read_packets},
     sealing::{BackendArgument, Opening},
     streams::{Damage, Stream, StreamHandler, Streams},
     summary::Summary,
@@ -431,7 +431,7 @@ impl<'a> Router<'a> {
             News::End => self.over = true,
             News::Message(message) => {
                 if let Some(range) = self.place_of_rejected(message) {
-                    self.damaged.push(range);
+                    note_range(&mut self.damaged, range);
                 }
             }
         }

@@ -425,6 +425,16 @@ fn fail_to_index_a_file_that_goes_on_behind_the_index() {
     let index = place.chaosveil("index").arg("-i").arg(place.path("cam.key")).arg(place.path("both.cveil"));
     place.failed(index, code::CONTENT, "another recording");
     assert!(fs::read(place.path("both.cveil")).expect("there") == both, "nothing is lost");
+    // Nor does a bad index hide what stands behind it.
+    let mut damaged = both.clone();
+    damaged[first.len() - 60] ^= 1;
+    recording.write("damaged.cveil", &damaged);
+    for file in ["both.cveil", "damaged.cveil"] {
+        let verify = place.chaosveil("verify").arg("-i").arg(place.path("cam.key")).arg(place.path(file));
+        place.failed(verify, code::CONTENT, "damaged");
+        let decrypt = place.decrypt(&place.path(file), &place.path("part.mp4")).arg("--force");
+        place.failed(decrypt, code::CONTENT, "damaged");
+    }
 }
 
 #[test]

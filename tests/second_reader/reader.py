@@ -421,7 +421,8 @@ def read(data: bytes, credentials: Credentials) -> Reading:
             reading.truncated += 1
         except FormatError:
             reading.rejected += not data.startswith(INDEX_MAGIC, at)
-        in_index = in_index or data.startswith(INDEX_MAGIC, at)
+        # Packets that do not open are none of an index: they may be another recording's.
+        in_index = data.startswith(INDEX_MAGIC, at)
         if in_index:
             reading.bad_index_bytes += 1
         else:
