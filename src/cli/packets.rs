@@ -1,13 +1,13 @@
 //! Walks through a packet file and notes which of its bytes belong to no intact packet.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io::{self, Read},
     ops::Range,
 };
 
 use crate::{
-    Result,
+    Error, Result,
     seal::{FRAME_HEADER_BYTES, Found, FrameHeader, INDEX_HEADER_BYTES, IndexHeader, Offset, PacketScanner, Verifier},
 };
 
@@ -41,7 +41,7 @@ pub struct Extent {
 /// Reads `source`, which begins at some offset of the file, and shows every packet to `reader`. Tells what was read, and
 /// whether that was all: where reading fails, a packet that is not whole by then is not damaged.
 pub fn read_packets(mut source: impl Read, at: Offset, reader: &mut impl PacketReader) -> (Extent, io::Result<()>) {
-    let reader = RefCell::new(reader);
+    let (reader, begins_stream) = (RefCell::new(reader), Cell::new(false));
     let mut scanner = PacketScanner::starting_at(at);
     let mut extent = Extent::of_bytes(at);
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -62,8 +62,9 @@ pub fn read_packets(mut source: impl Read, at: Offset, reader: &mut impl PacketR
                 extent.packet(offset, packet.len(), true);
             }
             Found::BadIndex => extent.index_at = extent.index_at.or(Some(offset)),
-            // Its bytes are skipped, and damaged by that, behind a bad index too: it may be of another recording.
-            Found::Rejected(_) => extent.leave_index(offset),
+            // Its bytes are skipped, and damaged by that. A stream is no part of a bad index: it may be another recording.
+            Found::Rejected(_) if begins_stream.take() => extent.leave_index(offset),
+            Found::Rejected(_) => {}
         }
     };
     let read = loop {
@@ -75,10 +76,10 @@ pub fn read_packets(mut source: impl Read, at: Offset, reader: &mut impl PacketR
             Err(error) => break Err(error),
         };
         read_bytes += len as u64;
-        scanner.push(&chunk[..len], &mut Shared(&reader), &mut found);
+        scanner.push(&chunk[..len], &mut Shared(&reader, &begins_stream), &mut found);
     };
     let dealt_with = scanner.offset();
-    scanner.finish(&mut Shared(&reader), &mut found);
+    scanner.finish(&mut Shared(&reader, &begins_stream), &mut found);
     extent.end(if read.is_ok() { read_bytes } else { dealt_with });
     (extent, read)
 }
@@ -160,12 +161,15 @@ fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges
 }
 
-/// Lends one reader to the scanner, as its verifier, and to the scanner's callback; the two take turns.
-struct Shared<'a, R>(&'a RefCell<R>);
+/// Lends one reader to the scanner, as its verifier, and to the scanner's callback; the two take turns. Notes whether what
+/// was refused last is the header of another stream.
+struct Shared<'a, R>(&'a RefCell<R>, &'a Cell<bool>);
 
 impl<R: std::ops::DerefMut<Target: Verifier>> Verifier for Shared<'_, R> {
     fn stream_header(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.borrow_mut().stream_header(bytes)
+        let verified = self.0.borrow_mut().stream_header(bytes);
+        self.1.set(matches!(verified, Err(Error::OtherStream | Error::WrongKey | Error::TooManyPassphrases)));
+        verified
     }
 
     fn frame_header(&mut self, bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<FrameHeader> {

@@ -416,13 +416,13 @@ def read(data: bytes, credentials: Credentials) -> Reading:
             in_index = False
             continue
         except WrongKey:
-            reading.locked += 1
+            # What somebody else has sealed is no part of a bad index: it may be another recording.
+            reading.locked, in_index = reading.locked + 1, False
         except Truncated:
             reading.truncated += 1
         except FormatError:
             reading.rejected += not data.startswith(INDEX_MAGIC, at)
-        # Packets that do not open are none of an index: they may be another recording's.
-        in_index = data.startswith(INDEX_MAGIC, at)
+        in_index = in_index or data.startswith(INDEX_MAGIC, at)
         if in_index:
             reading.bad_index_bytes += 1
         else:
