@@ -26,6 +26,8 @@ use crate::{Error, Result};
 pub const DEFAULT_REPLAY_WINDOW: u32 = 1024;
 /// Descriptions that a reader keeps; a frame names its own.
 const DESCRIPTIONS_KEPT: usize = 256;
+/// Bytes of their caps that readers of all tracks of a recording keep together.
+const CAPS_KEPT: usize = 8 << 20;
 
 /// What a reader accepts.
 #[derive(Clone, Debug)]
@@ -416,7 +418,13 @@ impl SessionState {
             None => {}
         }
         let joins = self.joins_with(counter);
-        if self.descriptions.len() == DESCRIPTIONS_KEPT {
+        let most = CAPS_KEPT / usize::from(description.tracks).max(1);
+        let caps_kept = |known: &BTreeMap<u64, (u32, Arc<Description>)>| -> usize {
+            known.values().map(|(_, known)| known.caps.len()).sum()
+        };
+        while self.descriptions.len() == DESCRIPTIONS_KEPT
+            || (self.descriptions.len() > 1 && caps_kept(&self.descriptions) + description.caps.len() > most)
+        {
             // Who has gone back in a file needs the old ones again. The newest is kept: that of a stream that goes on.
             let mut counters = self.descriptions.keys().copied();
             let is_old = self.descriptions.keys().next().is_some_and(|&oldest| counter < oldest);

@@ -427,3 +427,24 @@ fn fail_every_key_but_the_own() {
     // Of 12 headers, each open to 2 of 3 recipients, with 3 epochs over 12 frames.
     assert_eq!((tried, opened), (12 * 2 * 12 * 3, 12 * 2 * 3));
 }
+
+/// Who can seal to a reader chooses the caps: not 256 times 60 kB for each of 256 tracks.
+#[test]
+fn descriptions_of_many_tracks_take_little() {
+    for (tracks, kept) in [(1, 100), (256, 1)] {
+        let mut writer = writer(Profile::Aead, Aead::Aes256Gcm);
+        let mut reader = reader();
+        let counters: Vec<u64> = (0..100)
+            .map(|number| {
+                let caps = format!("x/{number}, a={}", "a".repeat(30_000));
+                let header = writer.describe(&Description { tracks, caps, ..description() }).expect("fits");
+                reader.header(&header).expect("ours");
+                RawStreamHeader::split(&header).expect("whole").claimed_counter()
+            })
+            .collect();
+        let known = counters.iter().filter(|&&counter| reader.description(counter, 0).is_some()).count();
+        assert!(known >= kept && known * 30_000 <= 8 << 20, "{known} of {tracks} tracks");
+        assert!(tracks == 1 || known <= 2, "{known}");
+        assert!(reader.description(counters[99], 0).is_some(), "the newest stays");
+    }
+}
